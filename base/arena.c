@@ -1,0 +1,134 @@
+#include "base/arena.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+enum { BLOCK_DEFAULT = 4096, BLOCK_MAX = 64 << 10, ALIGN = 16 };
+
+struct block {
+    struct block *next;
+    size_t cap; /* of the whole pool block, header included */
+    size_t used;
+    size_t pad;
+};
+
+struct arena {
+    struct block *first; /* holds this struct too */
+    struct block *now;
+    size_t own; /* bytes of `first` that hold this struct */
+    size_t bytes;
+};
+
+static size_t align_up(size_t n)
+{
+    return (n + ALIGN - 1) & ~(size_t)(ALIGN - 1);
+}
+
+static struct block *block_create(size_t n)
+{
+    size_t cap = 0;
+    struct block *b = pool_alloc(n, &cap);
+    *b = (struct block){.cap = cap, .used = align_up(sizeof *b)};
+    return b;
+}
+
+struct arena *arena_create(size_t first_block)
+{
+    size_t need = align_up(sizeof(struct block)) + align_up(sizeof(struct arena));
+    size_t size = first_block == 0 ? BLOCK_DEFAULT : first_block;
+    struct block *b = block_create(size < need ? need : size);
+    struct arena *a = (void *)((char *)b + b->used);
+    b->used += align_up(sizeof *a);
+    *a = (struct arena){.first = b, .now = b, .own = b->used, .bytes = b->cap};
+    return a;
+}
+
+static void free_blocks(struct block *b)
+{
+    while (b != NULL) {
+        struct block *next = b->next;
+        pool_free(b, b->cap);
+        b = next;
+    }
+}
+
+void arena_destroy(struct arena **arena)
+{
+    if (*arena == NULL) {
+        return;
+    }
+    struct block *first = (*arena)->first;
+    *arena = NULL;
+    free_blocks(first);
+}
+
+void arena_reset(struct arena *a)
+{
+    free_blocks(a->first->next);
+    a->first->next = NULL;
+    a->first->used = a->own;
+    a->now = a->first;
+    a->bytes = a->first->cap;
+}
+
+static void grow(struct arena *a, size_t n)
+{
+    size_t need = align_up(sizeof(struct block)) + n;
+    size_t size = a->now->cap * 2 > BLOCK_MAX ? BLOCK_MAX : a->now->cap * 2;
+    struct block *b = block_create(size < need ? need : size);
+    a->now->next = b;
+    a->now = b;
+    a->bytes += b->cap;
+}
+
+void *arena_alloc(struct arena *a, size_t n)
+{
+    n = align_up(n == 0 ? 1 : n);
+    if (a->now->cap - a->now->used < n) {
+        grow(a, n);
+    }
+    void *p = (char *)a->now + a->now->used;
+    a->now->used += n;
+    return p;
+}
+
+void *arena_zalloc(struct arena *a, size_t n)
+{
+    return memset(arena_alloc(a, n), 0, n);
+}
+
+char *arena_str(struct arena *a, struct slice s)
+{
+    char *p = arena_alloc(a, s.n + 1);
+    if (s.n > 0) {
+        memcpy(p, s.p, s.n);
+    }
+    p[s.n] = '\0';
+    return p;
+}
+
+struct slice arena_slice(struct arena *a, struct slice s)
+{
+    return (struct slice){arena_str(a, s), s.n};
+}
+
+char *arena_printf(struct arena *a, const char *fmt, ...)
+{
+    va_list args, again;
+    va_start(args, fmt);
+    va_copy(again, args);
+    int n = vsnprintf(NULL, 0, fmt, args);
+    va_end(args);
+    char *p = arena_alloc(a, (size_t)n + 1);
+    vsnprintf(p, (size_t)n + 1, fmt, again);
+    va_end(again);
+    return p;
+}
+
+size_t arena_bytes(const struct arena *a)
+{
+    return a->bytes;
+}

@@ -1,0 +1,159 @@
+#include "base/mem.h"
+
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void out_of_memory(size_t n)
+{
+    fprintf(stderr, "out of memory: %zu bytes\n", n);
+    abort();
+}
+
+void *mem_alloc(size_t n)
+{
+    void *p = calloc(1, n == 0 ? 1 : n);
+    if (p == NULL) {
+        out_of_memory(n);
+    }
+    return p;
+}
+
+void *mem_resize(void *p, size_t n)
+{
+    void *q = realloc(p, n == 0 ? 1 : n);
+    if (q == NULL) {
+        out_of_memory(n);
+    }
+    return q;
+}
+
+void mem_free(void *p)
+{
+    free(p);
+}
+
+char *mem_str(const char *s)
+{
+    return s == NULL ? NULL : mem_str_slice(slice_of(s));
+}
+
+char *mem_str_slice(struct slice s)
+{
+    char *p = mem_alloc(s.n + 1);
+    if (s.n > 0) {
+        memcpy(p, s.p, s.n);
+    }
+    return p;
+}
+
+char *mem_printf(const char *fmt, ...)
+{
+    va_list args;
+    char *p = NULL;
+    va_start(args, fmt);
+    int n = vasprintf(&p, fmt, args);
+    va_end(args);
+    if (n < 0) {
+        out_of_memory(0);
+    }
+    return p;
+}
+
+void mem_wipe(void *p, size_t n)
+{
+    if (n > 0) {
+        explicit_bzero(p, n);
+    }
+}
+
+/* Size classes are powers of two from 64 bytes to 256 KB; each list keeps at most LIST_BYTES. */
+enum { CLASS_MIN_SHIFT = 6, CLASS_COUNT = 13, LIST_BYTES = 4 << 20 };
+
+struct free_block {
+    struct free_block *next;
+};
+
+struct free_list {
+    struct free_block *head;
+    size_t bytes;
+};
+
+static _Thread_local struct free_list free_lists[CLASS_COUNT];
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+static const bool pools_on = false;
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+static const bool pools_on = false;
+#else
+static const bool pools_on = true;
+#endif
+#else
+static const bool pools_on = true;
+#endif
+
+static unsigned class_of(size_t n)
+{
+    unsigned c = 0;
+    while (((size_t)1 << (c + CLASS_MIN_SHIFT)) < n) {
+        c++;
+    }
+    return c;
+}
+
+void *pool_alloc(size_t n, size_t *cap)
+{
+    unsigned c = class_of(n);
+    if (c >= CLASS_COUNT) {
+        *cap = n;
+        void *p = malloc(n);
+        if (p == NULL) {
+            out_of_memory(n);
+        }
+        return p;
+    }
+    *cap = (size_t)1 << (c + CLASS_MIN_SHIFT);
+    struct free_list *list = &free_lists[c];
+    if (pools_on && list->head != NULL) {
+        struct free_block *b = list->head;
+        list->head = b->next;
+        list->bytes -= *cap;
+        return b;
+    }
+    void *p = malloc(*cap);
+    if (p == NULL) {
+        out_of_memory(*cap);
+    }
+    return p;
+}
+
+void pool_free(void *p, size_t cap)
+{
+    if (p == NULL) {
+        return;
+    }
+    unsigned c = class_of(cap);
+    if (!pools_on || c >= CLASS_COUNT || free_lists[c].bytes + cap > LIST_BYTES) {
+        free(p);
+        return;
+    }
+    struct free_block *b = p;
+    b->next = free_lists[c].head;
+    free_lists[c].head = b;
+    free_lists[c].bytes += cap;
+}
+
+void pool_trim(void)
+{
+    for (unsigned c = 0; c < CLASS_COUNT; c++) {
+        while (free_lists[c].head != NULL) {
+            struct free_block *b = free_lists[c].head;
+            free_lists[c].head = b->next;
+            free(b);
+        }
+        free_lists[c].bytes = 0;
+    }
+}
