@@ -1,0 +1,123 @@
+/*
+ * transport: a byte pipe with readiness (DESIGN 3). A socket, TLS over a transport and a CONNECT stream have this
+ * same face and stack in any order. One owner, one loop.
+ *
+ * Ownership: whoever holds the pointer ends it with transport_close, or hears on_closed; exactly one of the two
+ * happens, after either the pointer is dead (memory goes at the end of the turn) and no event follows.
+ *
+ * Reading: received bytes wait in t->in. The owner takes what it wants from there (buf_move, buf_drain) and then
+ * calls transport_taken; while more than in_limit bytes wait, the transport stops reading. on_readable is called
+ * when bytes arrived or the peer half-closed (t->in_eof, no more bytes will come).
+ *
+ * Writing: transport_write takes all bytes and never fails; they leave at the end of the turn. The owner asks
+ * transport_queued before producing more; after it has been at or above out_high, on_writable comes once it has
+ * fallen below half of that.
+ */
+#pragma once
+#include "base/buf.h"
+#include "proxy/net/addr.h"
+#include "proxy/net/loop.h"
+
+struct transport;
+
+struct transport_events {
+    void (*on_open)(void *ctx); /* connected, handshake done; before it nothing but on_closed can come */
+    void (*on_readable)(void *ctx);
+    void (*on_writable)(void *ctx);
+    void (*on_closed)(void *ctx, const struct err *why); /* both directions are over; ERR_NONE: orderly */
+};
+
+enum transport_close_mode {
+    TRANSPORT_FLUSH, /* what is queued is sent first, then an orderly end; discards input for a bounded time */
+    TRANSPORT_ABORT, /* now; TCP: reset if anything is unsent or unread */
+};
+
+/* What is known about the peer; valid while the transport lives. Slices are empty where nothing is known. */
+struct transport_info {
+    struct addr local, remote;
+    bool tls;
+    struct slice tls_version; /* "1.2", "1.3" */
+    struct slice cipher;
+    struct slice alpn;
+    struct slice sni;              /* what the client asked for */
+    bool peer_cert;                /* presented and verified */
+    struct slice peer_uri_san;     /* first URI SAN */
+    struct slice peer_dns_san;     /* first DNS SAN */
+    struct slice peer_subject;     /* RFC 2253 */
+    bool resumed;
+};
+
+struct transport_ops {
+    void (*taken)(struct transport *t);
+    void (*write)(struct transport *t, struct buf *bytes);
+    size_t (*queued)(const struct transport *t);
+    void (*finish)(struct transport *t);
+    void (*close)(struct transport *t, enum transport_close_mode mode);
+    int (*raw_fd)(const struct transport *t); /* for splice; -1 when bytes must pass through us */
+};
+
+/* Embedded as the first member of each kind. Set up by the kind's own create function. */
+struct transport {
+    const struct transport_ops *ops;
+    struct loop *loop;
+    const struct transport_events *events;
+    void *ctx;
+    struct buf in;
+    bool in_eof;
+    bool open;      /* on_open has been delivered */
+    unsigned level; /* flush level: one above the transport that carries it; a socket is 0 */
+    size_t in_limit, out_high;
+    uint64_t bytes_in, bytes_out;
+    struct transport_info info;
+};
+
+enum { TRANSPORT_IN_LIMIT = 64 << 10, TRANSPORT_OUT_HIGH = 64 << 10 };
+
+/* Gives the transport (and whatever waits in it) to another owner: sniffing → TLS → HTTP. No event is lost: if bytes
+ * or an end are waiting, on_readable is delivered to the new owner in this turn. */
+void transport_own(struct transport *t, const struct transport_events *events, void *ctx);
+
+static inline void transport_taken(struct transport *t)
+{
+    t->ops->taken(t);
+}
+/* Moves all of bytes. Ignored after transport_finish. */
+static inline void transport_write(struct transport *t, struct buf *bytes)
+{
+    t->ops->write(t, bytes);
+}
+static inline size_t transport_queued(const struct transport *t)
+{
+    return t->ops->queued(t);
+}
+/* Half-close: FIN, close_notify or END_STREAM after what is queued. Reading goes on. */
+static inline void transport_finish(struct transport *t)
+{
+    t->ops->finish(t);
+}
+static inline void transport_close(struct transport **t, enum transport_close_mode mode)
+{
+    if (*t != 0) {
+        struct transport *old = *t;
+        *t = 0;
+        old->ops->close(old, mode);
+    }
+}
+
+/* A connected or accepted, non-blocking socket. Takes the descriptor. */
+struct transport *socket_transport_create(struct loop *loop, int fd, const struct addr *remote);
+
+/* Starts a connection. on_open or on_closed(ERR_IO with os_errno, or ERR_TIMEOUT) follows. */
+struct dial_tcp {
+    struct addr remote;
+    struct addr source; /* len 0: any; port 0: any (IP_BIND_ADDRESS_NO_PORT) */
+    bool freebind;
+    uint32_t mark; /* SO_MARK, 0: none */
+    uint32_t connect_timeout_ms;
+    bool keepalive;
+    uint32_t keepalive_time_s, keepalive_interval_s, keepalive_probes; /* 0: the system's */
+};
+struct transport *socket_transport_dial(struct loop *loop, const struct dial_tcp *how);
+
+/* A raw pair over two ends of nothing but memory, for tests: what is written on one arrives on the other. */
+void memory_transport_pair(struct loop *loop, struct transport **a, struct transport **b);
