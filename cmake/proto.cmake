@@ -1,11 +1,29 @@
 # Generates C from every .proto under proto/ with protoc-c at build time; generated headers are included as
 # "pb/<path>.pb-c.h" (folder <build>/gen). The generated code is compiled without our warnings.
 
+# proto/<name>.txt, lines of words, becomes gen/pb/<name>.inc: one {"…", "…"} a line. `words` is how many words count.
+function(egret_proto_table name words out)
+  set(file ${CMAKE_SOURCE_DIR}/proto/${name}.txt)
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${file})
+  file(STRINGS ${file} lines REGEX "^[^#]")
+  list(SORT lines)
+  set(text "")
+  foreach(line IN LISTS lines)
+    string(REPLACE " " ";" parts "${line}")
+    list(SUBLIST parts 0 ${words} parts)
+    list(JOIN parts "\", \"" row)
+    string(APPEND text "{\"${row}\"},\n")
+  endforeach()
+  file(CONFIGURE OUTPUT ${out}/${name}.inc CONTENT "${text}" @ONLY)
+endfunction()
+
 function(egret_proto)
   find_program(PROTOC_C protoc-c REQUIRED)
   set(root ${CMAKE_SOURCE_DIR}/proto)
   set(out ${CMAKE_BINARY_DIR}/gen/pb)
   file(MAKE_DIRECTORY ${out})
+  egret_proto_table(unbuilt 3 ${out})
+  egret_proto_table(ignored 2 ${out})
   file(GLOB_RECURSE protos CONFIGURE_DEPENDS RELATIVE ${root} ${root}/*.proto)
   set(generated "")
   foreach(proto IN LISTS protos)
