@@ -1,0 +1,85 @@
+/*
+ * store: builds snapshots (main thread). Holds the bootstrap's static part and, per xDS type, the resources as last
+ * accepted; decodes and checks each resource in full (every unpack through proto/guard.h, a field that Envoy has and
+ * Egret does not build is refused), builds beside the old snapshot, then hands the new one over.
+ */
+#pragma once
+#include "base/err.h"
+#include "base/strbuf.h"
+#include "proxy/config/snapshot.h"
+
+struct config_store;
+struct config_bootstrap;
+
+/* ---- the bootstrap file ---- */
+
+struct bootstrap_options {
+    const char *path;        /* .yaml .yml .json; NULL: only yaml */
+    const char *yaml;        /* --config-yaml, merged over the file; may be NULL */
+    const char *node_id, *node_cluster, *node_zone; /* flags win over the file; may be NULL */
+};
+
+struct bootstrap_node {
+    struct slice id, cluster, zone;
+    struct slice packed; /* envoy.config.core.v3.Node with user agent and client features, ready for requests */
+};
+
+/* Reads and checks everything, static listeners and clusters included. The error names file:line:column and field. */
+struct config_bootstrap *bootstrap_load(const struct bootstrap_options *options, const struct extension_registry *r,
+                                        struct err *err);
+void bootstrap_destroy(struct config_bootstrap **b);
+const struct bootstrap_node *bootstrap_node(const struct config_bootstrap *b);
+bool bootstrap_admin(const struct config_bootstrap *b, struct addr *out); /* false: no admin address */
+struct slice bootstrap_ads_cluster(const struct config_bootstrap *b);     /* empty: no dynamic resources */
+bool bootstrap_wants_lds(const struct config_bootstrap *b);
+bool bootstrap_wants_cds(const struct config_bootstrap *b);
+
+struct config_limits { /* egret.limits, defaults filled in */
+    uint32_t max_connections, inbox_budget_bytes, lingering_close_ms, early_response_discard_bytes;
+};
+const struct config_limits *bootstrap_limits(const struct config_bootstrap *b);
+
+/* ---- the store ---- */
+
+struct config_store *store_create(struct config_bootstrap *b, const struct extension_registry *r, struct err *err);
+void store_destroy(struct config_store **s);
+struct snapshot *store_snapshot(struct config_store *s); /* the newest, borrowed; never NULL after create */
+
+/* A resource as it came over ADS or from disk. */
+struct store_resource {
+    struct slice type_url; /* of the Any */
+    struct slice bytes;
+};
+struct store_update {
+    struct slice type_url, version;
+    const struct store_resource *resources;
+    size_t n;
+};
+/* State-of-the-world update of one type. Good resources apply, for a bad one its old form stays; removals as the type's
+ * rules say (refs/xds 1.6). Returns false when any was refused: err->text has a line "name: field: reason" for each.
+ * *changed: store_snapshot is a new one: swap it in. */
+bool store_apply(struct config_store *s, const struct store_update *update, bool *changed, struct err *err);
+
+/* Names to subscribe for a type now (RDS, EDS, SDS names that listeners and clusters wait for); "*" types: one "*". */
+size_t store_names(const struct config_store *s, struct slice type_url, const struct slice **names);
+/* Types in the order to subscribe. */
+size_t store_types(const struct config_store *s, const struct slice **type_urls);
+
+/* Listeners warm (RDS, SDS there) and first answers in: what /ready waits for. `why` names what is missing. */
+bool store_is_ready(const struct config_store *s, struct strbuf *why);
+
+/* Last good resources on disk (PROTOCOL 5). Load before the first connect; save at most once a second, after ACKs. */
+struct store_disk_options {
+    const char *dir;      /* --state-dir, 0700 */
+    const char *key_file; /* --state-key-file; NULL: inline secrets are left out */
+};
+bool store_load(struct config_store *s, const struct store_disk_options *disk, bool *changed, struct err *err);
+bool store_save(struct config_store *s, const struct store_disk_options *disk, struct err *err);
+bool store_needs_save(const struct config_store *s);
+int64_t store_disk_since_us(const struct config_store *s); /* serving from disk since (wall); 0: live */
+
+/* /config_dump in Envoy's shape, secrets redacted. */
+void store_dump(const struct config_store *s, struct strbuf *json);
+
+/* Frees what no snapshot and no tunnel refers to any more, a slice at a time (main thread, on a timer). */
+void store_reclaim(struct config_store *s);
