@@ -23,7 +23,8 @@ enum policy_op {
 
 struct policy_instruction {
     enum policy_op op;
-    uint32_t line; /* in the source document; 1 for a section that the document leaves out */
+    uint32_t line;   /* in the source document; 1 for a section that the document leaves out */
+    uint32_t column; /* 0: not known */
     uint32_t timeout_s;
     const char *backend_id; /* as written */
     const char *base_url;   /* literal, named values already in place */
