@@ -1,7 +1,7 @@
 /*
  * stream: one side of an exchange, whatever carries it: an HTTP/1 message pair, an HTTP/2 stream, or a raw transport
  * (DATAPLANE 2). Its owner hears on_head (repeats for 1xx), on_readable, on_writable and, last and exactly once,
- * on_closed. Calls never fail and never call back.
+ * on_closed. Calls never fail and never call back. A message without a body has in_end set before its on_head is called.
  *
  * Reading: body bytes wait in s->in; the owner moves them out and says stream_taken. in_end: the peer finished, after
  * what is in `in`; then s->trailers may be set. Writing: stream_send while stream_room > 0 (more is accepted, but is the
@@ -108,5 +108,6 @@ static inline void stream_release(struct stream **s)
 
 /* A transport seen as a stream without a head; takes the transport, which must be open. */
 struct stream *raw_stream_create(struct transport **t, struct arena *arena, const struct stream_events *events, void *ctx);
-/* A raw (or CONNECT-established) stream seen as a transport, to stack TLS or HTTP on it. Takes the stream. */
-struct transport *stream_transport_create(struct stream **s, const struct transport_info *info);
+/* A raw (or CONNECT-established) stream seen as a transport, to stack TLS or HTTP on it. Takes the stream and, unless NULL,
+ * the arena it was opened with: both end with the transport. The transport is open at once (no on_open). */
+struct transport *stream_transport_create(struct stream **s, struct arena **arena);
