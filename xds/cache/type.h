@@ -21,6 +21,9 @@ enum xds_type {
 };
 #define XDS_TYPES 10
 
+/* Listeners of this name have no address: clusters point to them (envoy_internal_address). */
+#define XDS_TUNNEL_PREFIX "tunnel/"
+
 const char *xds_type_url(enum xds_type type);
 const char *xds_type_name(enum xds_type type); /* for people: "CDS", "Api" */
 bool xds_type_find(struct slice url, enum xds_type *out);
