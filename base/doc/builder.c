@@ -10,9 +10,9 @@ enum { TEXT_BLOCK = 32 << 10, INDEX_FROM = 12 };
 
 struct frame {
     struct doc node;
-    size_t first;     /* its first item in builder.items */
-    size_t nodes;     /* builder.nodes when it was opened */
-    unsigned height;  /* of the highest container closed inside it */
+    size_t first;    /* its first item in builder.items */
+    size_t nodes;    /* builder.nodes when it was opened */
+    unsigned height; /* of the highest container closed inside it */
     struct anchor *anchor;
     struct slice key; /* read, its value not yet */
     struct place key_at;

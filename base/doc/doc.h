@@ -52,8 +52,8 @@ static inline bool doc_is(const struct doc *d, enum doc_kind kind)
     return d != NULL && doc_kind(d) == kind;
 }
 
-size_t doc_len(const struct doc *d);                          /* members of a map, items of a list, else 0 */
-const struct doc *doc_at(const struct doc *d, size_t i);      /* in document order; NULL beyond the end */
+size_t doc_len(const struct doc *d);                               /* members of a map, items of a list, else 0 */
+const struct doc *doc_at(const struct doc *d, size_t i);           /* in document order; NULL beyond the end */
 const struct doc *doc_get(const struct doc *map, const char *key); /* NULL when absent or not a map */
 const struct doc *doc_find(const struct doc *map, struct slice key);
 struct slice doc_key(const struct doc *member);  /* empty for what is not a member of a map */

@@ -50,7 +50,11 @@ static bool take(struct reader *r, char c)
 static size_t utf8_length(const char *at, const char *end)
 {
     const unsigned char *p = (const unsigned char *)at;
-    size_t n = p[0] < 0x80 ? 1 : p[0] >= 0xc2 && p[0] < 0xe0 ? 2 : (p[0] & 0xf0) == 0xe0 ? 3 : p[0] >= 0xf0 && p[0] < 0xf5 ? 4 : 0;
+    size_t n = p[0] < 0x80                   ? 1
+               : p[0] >= 0xc2 && p[0] < 0xe0 ? 2
+               : (p[0] & 0xf0) == 0xe0       ? 3
+               : p[0] >= 0xf0 && p[0] < 0xf5 ? 4
+                                             : 0;
     if (n == 0 || (size_t)(end - at) < n) {
         return 0;
     }
@@ -72,10 +76,10 @@ static bool read_hex4(struct reader *r, unsigned *out)
             return bad(r, "");
         }
         char c = *r->p;
-        unsigned digit = c >= '0' && c <= '9' ? (unsigned)(c - '0')
-                       : c >= 'a' && c <= 'f' ? (unsigned)(c - 'a') + 10
-                       : c >= 'A' && c <= 'F' ? (unsigned)(c - 'A') + 10
-                                              : 16;
+        unsigned digit = c >= '0' && c <= '9'   ? (unsigned)(c - '0')
+                         : c >= 'a' && c <= 'f' ? (unsigned)(c - 'a') + 10
+                         : c >= 'A' && c <= 'F' ? (unsigned)(c - 'A') + 10
+                                                : 16;
         if (digit == 16) {
             return bad(r, "\\u needs four hexadecimal digits");
         }
@@ -252,7 +256,17 @@ static bool read_value(struct reader *r)
         return builder_open(r->b, at, *r->p++ == '{' ? DOC_MAP : DOC_LIST);
     case '"':
         return read_string(r, &text) && builder_scalar(r->b, at, DOC_STRING, text);
-    case '-': case '0': case '1': case '2': case '3': case '4': case '5': case '6': case '7': case '8': case '9':
+    case '-':
+    case '0':
+    case '1':
+    case '2':
+    case '3':
+    case '4':
+    case '5':
+    case '6':
+    case '7':
+    case '8':
+    case '9':
         return read_number(r, at);
     default:
         return read_word(r, at);

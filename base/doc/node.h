@@ -35,8 +35,8 @@ struct builder {
     size_t depth, frames_cap;
     struct doc *items; /* finished nodes whose container is still open */
     size_t n, cap;
-    size_t nodes;      /* so far, aliases expanded */
-    char *text;        /* where the next text goes */
+    size_t nodes; /* so far, aliases expanded */
+    char *text;   /* where the next text goes */
     size_t text_left;
     struct anchors *anchors;
 };

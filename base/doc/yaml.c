@@ -42,7 +42,7 @@ static bool tagged_kind(struct builder *b, const yaml_event_t *event, struct sli
         const char *tag;
         enum doc_kind kind;
     } tags[] = {
-        {YAML_STR_TAG, DOC_STRING}, {"!", DOC_STRING},        {YAML_NULL_TAG, DOC_NULL},
+        {YAML_STR_TAG, DOC_STRING}, {"!", DOC_STRING},          {YAML_NULL_TAG, DOC_NULL},
         {YAML_BOOL_TAG, DOC_BOOL},  {YAML_INT_TAG, DOC_NUMBER}, {YAML_FLOAT_TAG, DOC_NUMBER},
     };
     const char *tag = (const char *)event->data.scalar.tag;
