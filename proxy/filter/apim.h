@@ -1,0 +1,41 @@
+/* The HTTP filter "egret.apim": key check (refs/apim 4.7), closed operations, policy programs, backend choice. */
+#pragma once
+#include "proxy/filter/host.h"
+
+extern const struct extension_type apim_filter_type;     /* egret.apim.v1.ApimFilter */
+extern const struct extension_type apim_per_host_type;   /* egret.apim.v1.ApiTable */
+
+struct apim_filter_config {
+    struct http_filter filter; /* first */
+    struct slice gateway_id, region;
+    bool reject_invalid_key_on_open_api;
+};
+
+/* The decision by itself, pure. */
+enum apim_key_verdict { KEY_ALLOWED, KEY_MISSING, KEY_INVALID };
+struct apim_key_input {
+    const struct apim_set *set;
+    const struct apim_api *api;
+    bool given;                                    /* a key was there and not empty */
+    const struct apim_subscription *subscription;  /* whose key it is; NULL: nobody's */
+    bool reject_invalid_key_on_open_api;
+};
+struct apim_key_output {
+    enum apim_key_verdict verdict;
+    const struct apim_subscription *subscription; /* context.Subscription */
+    const struct apim_product *product;           /* context.Product */
+};
+void apim_key_decide(const struct apim_key_input *in, struct apim_key_output *out);
+
+/* The key in a request: header first, then the query parameter, decoded; an empty header hides the query parameter. */
+bool apim_key_find(const struct apim_api *api, const struct head *request, struct arena *arena, struct slice *key);
+
+/* Runs the programs of an operation in a product context: sets host->apim.backend, forwards, timeout. false: closed,
+ * `why` says what. */
+bool apim_programs_run(struct filter_host *host, struct slice *why);
+
+/* APIM's answers, byte for byte (refs/apim 3.4). */
+void apim_reply_not_found(struct filter_host *host);
+void apim_reply_key(struct filter_host *host, bool missing);
+void apim_reply_closed(struct filter_host *host, struct slice why);
+void apim_reply_internal(struct filter_host *host); /* 500 with activityId */

@@ -1,0 +1,65 @@
+/*
+ * filter: what an HTTP filter may see and ask for. exchange embeds struct filter_host and implements the reply; filters
+ * never see streams. One request, one loop; everything lives in `arena`.
+ *
+ * Order: on_request in list order once the request head is there and the route was found; on_response in reverse order
+ * before the head goes downstream.
+ */
+#pragma once
+#include "proxy/codec/head.h"
+#include "proxy/config/apim.h"
+#include "proxy/config/snapshot.h"
+
+enum filter_verdict {
+    FILTER_CONTINUE,
+    FILTER_REPLIED, /* filter_reply was called: nothing further runs on the request */
+};
+
+/* An answer made here. Body and fields are copied by the callee. */
+struct local_reply {
+    unsigned status;
+    struct slice reason;       /* HTTP/1 reason phrase; empty: the standard one */
+    struct slice content_type; /* empty: none */
+    struct slice body;
+    const struct field *fields;
+    size_t n_fields;
+    struct slice details;      /* %RESPONSE_CODE_DETAILS% */
+    uint32_t flags;            /* response flags (observe/record.h values) */
+    bool grpc_aware;           /* a gRPC request gets trailers-only instead */
+};
+
+/* Where and why a request failed, in APIM's words (refs/apim 3.2). */
+struct filter_error {
+    struct slice source, reason, message, section, path, scope;
+};
+
+/* What the API management filter decided; read by exchange (routing, log) and by other filters. */
+struct apim_call {
+    const struct apim_match *match; /* NULL: not an API call */
+    const struct apim_subscription *subscription;
+    const struct apim_product *product;
+    const struct apim_backend *backend;
+    uint32_t forward_timeout_s;
+    bool forwards; /* some program reached forward-request */
+};
+
+struct filter_host {
+    struct arena *arena;
+    const struct snapshot *snapshot;
+    unsigned worker;
+    const struct transport_info *downstream;
+    struct head *request; /* may be changed */
+    struct head *response; /* on_response only */
+    struct slice correlation_id;
+    struct apim_call apim;
+    struct filter_error error;
+    void (*reply)(struct filter_host *host, const struct local_reply *reply);
+    /* Names of query parameters whose values never reach a log. */
+    struct slice masked_query;
+    struct slice masked_header;
+};
+
+struct http_filter { /* what a filter's extension object starts with */
+    enum filter_verdict (*on_request)(const struct http_filter *filter, struct filter_host *host);
+    void (*on_response)(const struct http_filter *filter, struct filter_host *host); /* may be NULL */
+};

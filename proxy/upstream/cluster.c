@@ -1,0 +1,453 @@
+/* Clusters and their hosts as the snapshot and the resolver say; what did not change keeps its connections. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "proxy/upstream/internal.h"
+
+unsigned upstream_slot(const struct upstream *u)
+{
+    return loop_index(u->loop);
+}
+
+struct cluster *cluster_find(struct upstream *u, struct slice name)
+{
+    return map_get(u->clusters, name);
+}
+
+const struct tcp_conf *internal_target(const struct snapshot *s, struct slice listener)
+{
+    const struct listener_conf *l = snapshot_listener(s, listener);
+    if (l == NULL || !l->internal) {
+        return NULL;
+    }
+    const struct chain_conf *chain = l->n_chains > 0 ? &l->chains[0] : l->default_chain;
+    return chain == NULL || chain->kind != CHAIN_TCP ? NULL : chain->tcp;
+}
+
+/* ---- hosts ---- */
+
+static void host_free(void *p)
+{
+    mem_free(p);
+}
+
+void host_release(struct host *h)
+{
+    if (--h->holds == 0) {
+        loop_free_later(h->cluster->up->loop, host_free, h);
+    }
+}
+
+static void host_retire(struct host *h)
+{
+    h->gone = true;
+    pool_close_all(h);
+    host_release(h);
+}
+
+static void host_name(struct host *h)
+{
+    char text[ADDR_TEXT];
+    switch (h->endpoint.kind) {
+    case ENDPOINT_ADDR:
+        snprintf(h->text, sizeof h->text, "%s", addr_text(&h->addr, text));
+        break;
+    case ENDPOINT_NAME:
+        snprintf(h->text, sizeof h->text, "%.*s:%u", SLICE_ARG(h->endpoint.host), h->endpoint.port);
+        break;
+    case ENDPOINT_INTERNAL: {
+        const struct tcp_conf *via = internal_target(h->cluster->up->snapshot, h->endpoint.host);
+        struct slice where = via != NULL && via->tunnel_hostname.n > 0 ? via->tunnel_hostname : h->endpoint.host;
+        snprintf(h->text, sizeof h->text, "%.*s", SLICE_ARG(where));
+        break;
+    }
+    }
+}
+
+static struct host *host_create(struct cluster *c, const struct endpoint_conf *ep, const struct addr *addr)
+{
+    struct host *h = mem_alloc(sizeof *h);
+    h->cluster = c;
+    h->endpoint = *ep;
+    if (addr != NULL) {
+        h->addr = *addr;
+    }
+    h->holds = 1;
+    list_init(&h->idle);
+    list_init(&h->busy);
+    list_init(&h->dialing);
+    list_init(&h->waiters);
+    host_name(h);
+    return h;
+}
+
+static bool host_is(const struct host *h, const struct endpoint_conf *ep, const struct addr *addr)
+{
+    if (h->endpoint.kind != ep->kind) {
+        return false;
+    }
+    if (ep->kind == ENDPOINT_INTERNAL) {
+        return slice_eq(h->endpoint.host, ep->host);
+    }
+    return addr_eq(&h->addr, addr);
+}
+
+struct host_list {
+    struct host **hosts;
+    size_t n;
+};
+
+/* Takes the host over from `old` when it is there, so that its connections live on. */
+static void add_host(struct cluster *c, struct host_list *fresh, const struct endpoint_conf *ep, const struct addr *addr)
+{
+    fresh->hosts = mem_resize(fresh->hosts, (fresh->n + 1) * sizeof(struct host *));
+    for (size_t i = 0; i < c->n_hosts; i++) {
+        if (c->hosts[i] != NULL && host_is(c->hosts[i], ep, addr)) {
+            fresh->hosts[fresh->n] = c->hosts[i];
+            fresh->hosts[fresh->n++]->endpoint = *ep;
+            c->hosts[i] = NULL;
+            return;
+        }
+    }
+    fresh->hosts[fresh->n++] = host_create(c, ep, addr);
+}
+
+static void addrs_key(char *key, size_t size, struct slice name, uint16_t port)
+{
+    snprintf(key, size, "%.*s:%u", SLICE_ARG(name), port);
+}
+
+static void add_named(struct cluster *c, struct host_list *fresh, const struct endpoint_conf *ep)
+{
+    char key[300];
+    addrs_key(key, sizeof key, ep->host, ep->port);
+    const struct host_addrs *addrs = map_get(c->up->addrs, slice_of(key));
+    if (addrs == NULL) {
+        c->resolving = true;
+        return;
+    }
+    if (addrs->n == 0) {
+        snprintf(c->resolve_error, sizeof c->resolve_error, "%s", addrs->error);
+    }
+    size_t n = c->conf->type == CLUSTER_LOGICAL_DNS && addrs->n > 1 ? 1 : addrs->n;
+    for (size_t i = 0; i < n; i++) {
+        struct addr addr = addrs->addrs[i];
+        addr_set_port(&addr, ep->port);
+        add_host(c, fresh, ep, &addr);
+    }
+}
+
+/* Rebuilds the host list from configuration and addresses. */
+static void cluster_fill(struct cluster *c)
+{
+    const struct endpoint_set *set = snapshot_endpoints(c->up->snapshot, c->conf);
+    struct host_list fresh = {NULL, 0};
+    c->resolving = set == NULL;
+    c->resolve_error[0] = '\0';
+    for (size_t i = 0; set != NULL && i < set->n; i++) {
+        const struct endpoint_conf *ep = &set->endpoints[i];
+        if (!ep->healthy) {
+            continue;
+        }
+        if (ep->kind == ENDPOINT_NAME) {
+            add_named(c, &fresh, ep);
+        } else {
+            add_host(c, &fresh, ep, &ep->addr);
+        }
+    }
+    for (size_t i = 0; i < c->n_hosts; i++) {
+        if (c->hosts[i] != NULL) {
+            host_retire(c->hosts[i]);
+        }
+    }
+    mem_free(c->hosts);
+    c->hosts = fresh.hosts;
+    c->n_hosts = fresh.n;
+}
+
+/* Those who waited for an address try again; acquire_start puts back who still has to wait. */
+static void cluster_wake(struct cluster *c)
+{
+    struct list waiting;
+    if (list_is_empty(&c->waiting)) {
+        return;
+    }
+    waiting = c->waiting;
+    waiting.next->prev = &waiting;
+    waiting.prev->next = &waiting;
+    list_init(&c->waiting);
+    cluster_hold(c);
+    for (struct list *l; (l = list_pop(&waiting)) != NULL;) {
+        acquire_start(container_of(l, struct acquire, link));
+    }
+    cluster_release(c);
+}
+
+/* ---- balancing ---- */
+
+static uint64_t next_random(struct upstream *u)
+{
+    u->random ^= u->random << 13;
+    u->random ^= u->random >> 7;
+    u->random ^= u->random << 17;
+    return u->random;
+}
+
+static struct host *pick_by_weight(struct cluster *c, uint64_t point)
+{
+    uint64_t total = 0;
+    for (size_t i = 0; i < c->n_hosts; i++) {
+        total += c->hosts[i]->endpoint.weight;
+    }
+    point %= total == 0 ? 1 : total;
+    for (size_t i = 0; i < c->n_hosts; i++) {
+        if (point < c->hosts[i]->endpoint.weight) {
+            return c->hosts[i];
+        }
+        point -= c->hosts[i]->endpoint.weight;
+    }
+    return c->hosts[0];
+}
+
+struct host *cluster_pick(struct cluster *c)
+{
+    if (c->n_hosts == 0) {
+        return NULL;
+    }
+    if (c->n_hosts == 1) {
+        return c->hosts[0];
+    }
+    switch (c->conf->lb) {
+    case LB_RANDOM:
+        return pick_by_weight(c, next_random(c->up));
+    case LB_LEAST_REQUEST: {
+        struct host *a = c->hosts[next_random(c->up) % c->n_hosts];
+        struct host *b = c->hosts[next_random(c->up) % c->n_hosts];
+        return a->active <= b->active ? a : b;
+    }
+    case LB_ROUND_ROBIN:
+        break;
+    }
+    return pick_by_weight(c, c->next++);
+}
+
+/* ---- life ---- */
+
+void cluster_hold(struct cluster *c)
+{
+    c->holds++;
+}
+
+static void cluster_free(void *p)
+{
+    struct cluster *c = p;
+    cluster_conf_unref(&c->conf);
+    mem_free(c->hosts);
+    mem_free(c);
+}
+
+void cluster_release(struct cluster *c)
+{
+    if (--c->holds > 0 || !c->gone) {
+        return;
+    }
+    list_remove(&c->link);
+    shared_cluster_stats_drop(c->up->shared, &c->stats);
+    loop_free_later(c->up->loop, cluster_free, c);
+}
+
+static uint64_t recipe_of(const struct snapshot *s, const struct cluster_conf *conf, unsigned depth)
+{
+    uint64_t hash = conf->hash;
+    const struct endpoint_set *set = snapshot_endpoints(s, conf);
+    for (size_t i = 0; set != NULL && i < set->n && depth < 8; i++) {
+        if (set->endpoints[i].kind != ENDPOINT_INTERNAL) {
+            continue;
+        }
+        const struct listener_conf *l = snapshot_listener(s, set->endpoints[i].host);
+        const struct tcp_conf *via = internal_target(s, set->endpoints[i].host);
+        const struct cluster_conf *under = via == NULL ? NULL : snapshot_cluster(s, via->cluster);
+        uint64_t parts[3] = {hash, l == NULL ? 0 : l->hash, under == NULL ? 0 : recipe_of(s, under, depth + 1)};
+        hash = slice_hash(slice_make(parts, sizeof parts), depth);
+    }
+    return hash;
+}
+
+static struct cluster *cluster_create(struct upstream *u, const struct cluster_conf *conf, uint64_t recipe)
+{
+    struct cluster *c = mem_alloc(sizeof *c);
+    list_init(&c->link);
+    list_init(&c->waiting);
+    c->up = u;
+    c->conf = cluster_conf_ref(conf);
+    c->recipe = recipe;
+    c->holds = 1;
+    c->shared = shared_cluster(u->shared, conf->name);
+    shared_cluster_stats(u->shared, conf, &c->stats);
+    c->client = (struct http_client_config){
+        .h1 = conf->h1,
+        .h2 = conf->h2,
+        .buffer_limit = conf->buffer_limit,
+        .keepalive_interval_ms = conf->keepalive_interval_ms,
+        .keepalive_timeout_ms = conf->keepalive_timeout_ms,
+    };
+    cluster_fill(c);
+    return c;
+}
+
+/* Out of service: what is in flight goes on, nothing new starts. */
+static void cluster_retire(struct cluster *c)
+{
+    struct err err;
+    err_set(&err, ERR_NOT_FOUND, "cluster %.*s was removed", SLICE_ARG(c->conf->name));
+    c->gone = true;
+    list_push(&c->up->draining, &c->link);
+    while (!list_is_empty(&c->waiting)) {
+        acquire_fail(container_of(c->waiting.next, struct acquire, link), &err);
+    }
+    for (size_t i = 0; i < c->n_hosts; i++) {
+        host_retire(c->hosts[i]);
+    }
+    c->n_hosts = 0;
+    cluster_release(c);
+}
+
+/* The waiting of a replaced cluster belong to its successor. */
+static void pass_waiting(struct cluster *from, struct cluster *to)
+{
+    for (struct list *l; (l = list_pop(&from->waiting)) != NULL;) {
+        struct acquire *a = container_of(l, struct acquire, link);
+        cluster_hold(to);
+        a->cluster = to;
+        list_push(&to->waiting, l);
+        cluster_release(from);
+    }
+}
+
+static void update_cluster(struct upstream *u, const struct cluster_conf *conf)
+{
+    struct cluster *old = map_get(u->clusters, conf->name);
+    uint64_t recipe = recipe_of(u->snapshot, conf, 0);
+    if (old != NULL && old->recipe == recipe) {
+        struct cluster_conf *before = old->conf;
+        old->conf = cluster_conf_ref(conf); /* host text points into it or its endpoints */
+        cluster_fill(old);
+        cluster_conf_unref(&before);
+        cluster_wake(old);
+        return;
+    }
+    struct cluster *fresh = cluster_create(u, conf, recipe);
+    map_put(u->clusters, conf->name, fresh);
+    if (old != NULL) {
+        pass_waiting(old, fresh);
+        cluster_retire(old);
+        cluster_wake(fresh);
+    }
+}
+
+void upstream_update(struct upstream *u, struct snapshot *snapshot)
+{
+    struct snapshot *before = u->snapshot;
+    u->snapshot = snapshot_ref(snapshot);
+    for (size_t i = 0; i < snapshot_cluster_count(snapshot); i++) {
+        update_cluster(u, snapshot_cluster_at(snapshot, i));
+    }
+    struct map_item *next;
+    for (struct map_item *i = map_first(u->clusters); i != NULL; i = next) {
+        next = map_next(i);
+        struct cluster *c = map_value(i);
+        if (snapshot_cluster(snapshot, map_key(i)) == NULL) {
+            map_take(u->clusters, c->conf->name);
+            cluster_retire(c);
+        }
+    }
+    snapshot_unref(&before);
+}
+
+void upstream_resolved(struct upstream *u, struct slice name, uint16_t port, const struct host_addrs *addrs)
+{
+    char key[300];
+    addrs_key(key, sizeof key, name, port);
+    const struct host_addrs *before = map_take(u->addrs, slice_of(key));
+    map_put(u->addrs, slice_of(key), (void *)(uintptr_t)host_addrs_ref(addrs));
+    host_addrs_unref(&before);
+    for (struct map_item *i = map_first(u->clusters); i != NULL; i = map_next(i)) {
+        struct cluster *c = map_value(i);
+        const struct endpoint_set *set = snapshot_endpoints(u->snapshot, c->conf);
+        for (size_t e = 0; set != NULL && e < set->n; e++) {
+            if (set->endpoints[e].kind == ENDPOINT_NAME && set->endpoints[e].port == port &&
+                slice_eq(set->endpoints[e].host, name)) {
+                cluster_fill(c);
+                cluster_wake(c);
+                break;
+            }
+        }
+    }
+}
+
+struct upstream *upstream_create(struct loop *loop, struct upstream_shared *shared)
+{
+    struct upstream *u = mem_alloc(sizeof *u);
+    u->loop = loop;
+    u->shared = shared;
+    u->clusters = map_create(NULL);
+    u->addrs = map_create(NULL);
+    u->random = 0x9e3779b97f4a7c15u ^ (uint64_t)loop_now_us(loop) ^ ((uint64_t)loop_index(loop) << 32);
+    list_init(&u->draining);
+    return u;
+}
+
+void upstream_destroy(struct upstream **u)
+{
+    if (*u == NULL) {
+        return;
+    }
+    struct upstream *up = *u;
+    for (struct map_item *i; (i = map_first(up->clusters)) != NULL;) {
+        struct cluster *c = map_value(i);
+        map_take(up->clusters, map_key(i));
+        cluster_retire(c);
+    }
+    for (struct map_item *i = map_first(up->addrs); i != NULL; i = map_next(i)) {
+        const struct host_addrs *addrs = map_value(i);
+        host_addrs_unref(&addrs);
+    }
+    map_destroy(&up->addrs);
+    map_destroy(&up->clusters);
+    snapshot_unref(&up->snapshot);
+    mem_free(up);
+    *u = NULL;
+}
+
+bool upstream_is_idle(const struct upstream *u)
+{
+    return u->streams == 0;
+}
+
+void upstream_drain_idle(struct upstream *u)
+{
+    for (struct map_item *i = map_first(u->clusters); i != NULL; i = map_next(i)) {
+        struct cluster *c = map_value(i);
+        for (size_t h = 0; h < c->n_hosts; h++) {
+            pool_close_all(c->hosts[h]);
+        }
+    }
+}
+
+void upstream_describe(const struct upstream *u, struct strbuf *text)
+{
+    for (struct map_item *i = map_first(u->clusters); i != NULL; i = map_next(i)) {
+        const struct cluster *c = map_value(i);
+        for (size_t n = 0; n < c->n_hosts; n++) {
+            const struct host *h = c->hosts[n];
+            char addr[ADDR_TEXT];
+            const char *where = h->endpoint.kind == ENDPOINT_INTERNAL ? h->text : addr_text(&h->addr, addr);
+            strbuf_printf(text, "%.*s::%s::rq_active::%u\n", SLICE_ARG(c->conf->name), where, h->active);
+            strbuf_printf(text, "%.*s::%s::hostname::%.*s\n", SLICE_ARG(c->conf->name), where,
+                          SLICE_ARG(h->endpoint.kind == ENDPOINT_NAME ? h->endpoint.host : h->endpoint.hostname));
+            strbuf_printf(text, "%.*s::%s::health_flags::healthy\n", SLICE_ARG(c->conf->name), where);
+            strbuf_printf(text, "%.*s::%s::weight::%u\n", SLICE_ARG(c->conf->name), where, h->endpoint.weight);
+        }
+    }
+}
