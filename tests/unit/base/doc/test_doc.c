@@ -61,7 +61,8 @@ static void yaml_and_json_of_the_same_content_give_the_same_tree(void **state)
 {
     (void)state;
     const struct doc *yaml = good("a.yaml", "a: 1\nb: [x, 'y', null]\nc: {d: true, e: -1.5}\nf: \"\"\n");
-    const struct doc *json = good("a.json", "{\"a\":1,\"b\":[\"x\",\"y\",null],\"c\":{\"d\":true,\"e\":-1.5},\"f\":\"\"}");
+    const struct doc *json =
+        good("a.json", "{\"a\":1,\"b\":[\"x\",\"y\",null],\"c\":{\"d\":true,\"e\":-1.5},\"f\":\"\"}");
     const char *expected = "{\"a\":1,\"b\":[\"x\",\"y\",null],\"c\":{\"d\":true,\"e\":-1.5},\"f\":\"\"}";
     assert_json(yaml, expected);
     assert_json(json, expected);
@@ -74,16 +75,16 @@ static void scalars_of_yaml_mean_what_the_core_schema_says(void **state)
         const char *text;
         enum doc_kind kind;
     } rows[] = {
-        {"no", DOC_STRING},     {"yes", DOC_STRING},    {"on", DOC_STRING},     {"y", DOC_STRING},
-        {"true", DOC_BOOL},     {"False", DOC_BOOL},    {"TRUE", DOC_BOOL},     {"tRue", DOC_STRING},
-        {"~", DOC_NULL},        {"null", DOC_NULL},     {"Null", DOC_NULL},     {"nULL", DOC_STRING},
-        {"12", DOC_NUMBER},     {"-12", DOC_NUMBER},    {"+12", DOC_NUMBER},    {"012", DOC_NUMBER},
-        {"0x1F", DOC_NUMBER},   {"0o17", DOC_NUMBER},   {"0b1", DOC_STRING},    {"0x", DOC_STRING},
-        {"1_000", DOC_STRING},  {"12:30", DOC_STRING},  {"1.", DOC_NUMBER},     {".5", DOC_NUMBER},
-        {"1e3", DOC_NUMBER},    {"1e", DOC_STRING},     {"1e+", DOC_STRING},    {".", DOC_STRING},
-        {".inf", DOC_NUMBER},   {"-.INF", DOC_NUMBER},  {".nan", DOC_NUMBER},   {"-.nan", DOC_STRING},
-        {"1.2.3.4", DOC_STRING}, {"'12'", DOC_STRING},  {"\"true\"", DOC_STRING}, {"!!str 12", DOC_STRING},
-        {"! 12", DOC_STRING},   {"!!int 12", DOC_NUMBER}, {"2026-01-02", DOC_STRING}, {"-", DOC_LIST},
+        {"no", DOC_STRING},      {"yes", DOC_STRING},      {"on", DOC_STRING},         {"y", DOC_STRING},
+        {"true", DOC_BOOL},      {"False", DOC_BOOL},      {"TRUE", DOC_BOOL},         {"tRue", DOC_STRING},
+        {"~", DOC_NULL},         {"null", DOC_NULL},       {"Null", DOC_NULL},         {"nULL", DOC_STRING},
+        {"12", DOC_NUMBER},      {"-12", DOC_NUMBER},      {"+12", DOC_NUMBER},        {"012", DOC_NUMBER},
+        {"0x1F", DOC_NUMBER},    {"0o17", DOC_NUMBER},     {"0b1", DOC_STRING},        {"0x", DOC_STRING},
+        {"1_000", DOC_STRING},   {"12:30", DOC_STRING},    {"1.", DOC_NUMBER},         {".5", DOC_NUMBER},
+        {"1e3", DOC_NUMBER},     {"1e", DOC_STRING},       {"1e+", DOC_STRING},        {".", DOC_STRING},
+        {".inf", DOC_NUMBER},    {"-.INF", DOC_NUMBER},    {".nan", DOC_NUMBER},       {"-.nan", DOC_STRING},
+        {"1.2.3.4", DOC_STRING}, {"'12'", DOC_STRING},     {"\"true\"", DOC_STRING},   {"!!str 12", DOC_STRING},
+        {"! 12", DOC_STRING},    {"!!int 12", DOC_NUMBER}, {"2026-01-02", DOC_STRING}, {"-", DOC_LIST},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         char text[64];
@@ -161,7 +162,10 @@ struct refusal {
     struct slice text;
     const char *error;
 };
-#define TEXT(literal) {literal, sizeof(literal) - 1}
+#define TEXT(literal)                \
+    {                                \
+        literal, sizeof(literal) - 1 \
+    }
 
 static void check_refusals(const struct refusal *rows, size_t n)
 {
@@ -353,13 +357,15 @@ static void large_maps_are_found_by_key_and_refuse_duplicates(void **state)
 static void a_document_cut_anywhere_is_refused_and_never_read_beyond(void **state)
 {
     (void)state;
-    static const char text[] = "{\"a\":[1.5e+3,\"x\\u00e4\\ud83d\\ude00\\n\",true],\"b\":{\"c\":null,\"d\":false},\"\xc3\xa4\":-0}";
+    static const char text[] =
+        "{\"a\":[1.5e+3,\"x\\u00e4\\ud83d\\ude00\\n\",true],\"b\":{\"c\":null,\"d\":false},\"\xc3\xa4\":-0}";
     for (size_t n = 0; n < sizeof text - 1; n++) {
         struct err err;
         assert_null(parse("a.json", slice_make(text, n), &err));
     }
     const struct doc *d = good("a.json", text);
-    assert_json(d, "{\"a\":[1500,\"x\xc3\xa4\xf0\x9f\x98\x80\\n\",true],\"b\":{\"c\":null,\"d\":false},\"\xc3\xa4\":0}");
+    assert_json(d,
+                "{\"a\":[1500,\"x\xc3\xa4\xf0\x9f\x98\x80\\n\",true],\"b\":{\"c\":null,\"d\":false},\"\xc3\xa4\":0}");
     for (size_t n = 0; n < sizeof text - 1; n++) {
         parse("a.yaml", slice_make(text, n), NULL); /* may be good YAML; must only not crash */
     }
@@ -373,7 +379,9 @@ static void the_format_follows_the_name_or_the_first_character(void **state)
     assert_json(good("x", "a: 1"), "{\"a\":1}");
     assert_null(parse("x", SLICE("{a: 1}"), &err));
     assert_json(good("x.YML", "{a: 1}"), "{\"a\":1}");
-    assert_json(good("x.yaml", "\xef\xbb\xbf" "a: 1"), "{\"a\":1}");
+    assert_json(good("x.yaml", "\xef\xbb\xbf"
+                               "a: 1"),
+                "{\"a\":1}");
 }
 
 static void looking_into_nothing_finds_nothing(void **state)

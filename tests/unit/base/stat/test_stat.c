@@ -70,7 +70,8 @@ static void tags_stand_in_the_name_and_beside_the_base_name(void **state)
     struct stats *stats = stats_create(2);
     struct slice values[] = {SLICE("third"), SLICE("2")};
     struct slice code[] = {SLICE("third"), SLICE("204")};
-    stat_add(stat_counter(stats, "cluster.{envoy_cluster_name}.upstream_rq_{envoy_response_code_class}xx", values), 0, 1);
+    stat_add(stat_counter(stats, "cluster.{envoy_cluster_name}.upstream_rq_{envoy_response_code_class}xx", values), 0,
+             1);
     stat_add(stat_counter(stats, "cluster.{envoy_cluster_name}.upstream_rq_{envoy_response_code}", code), 1, 2);
     stat_add(stat_counter(stats, "server.live", NULL), 1, 3);
     stat_record(stat_histogram(stats, "cluster.{envoy_cluster_name}.upstream_rq_time", values), 1, 100);
