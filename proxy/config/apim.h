@@ -8,6 +8,8 @@
 #include "base/slice.h"
 #include "proxy/route/apim.h"
 
+struct apim_set;
+
 enum apim_sub_state { SUB_SUSPENDED, SUB_ACTIVE, SUB_EXPIRED, SUB_SUBMITTED, SUB_REJECTED, SUB_CANCELLED };
 enum apim_scope { SCOPE_ALL_APIS, SCOPE_PRODUCT, SCOPE_API };
 

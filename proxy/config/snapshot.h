@@ -11,6 +11,7 @@
 #include "proxy/codec/h1.h"
 #include "proxy/codec/h2.h"
 #include "proxy/config/extension.h"
+#include "proxy/config/grave.h"
 #include "proxy/net/addr.h"
 #include "proxy/net/resolve.h"
 #include "proxy/net/tls.h"
@@ -41,8 +42,9 @@ struct endpoint_conf {
 struct endpoint_set { /* from load_assignment, or EDS by itself */
     atomic_uint refs;
     struct arena *arena;
+    struct grave grave;
     struct slice name; /* cluster_name */
-    const struct endpoint_conf *endpoints;
+    const struct endpoint_conf *endpoints; /* sorted by priority; weight 0 never occurs */
     size_t n;
     uint64_t hash;
 };
@@ -54,6 +56,7 @@ struct breaker_conf {
 struct cluster_conf {
     atomic_uint refs;
     struct arena *arena;
+    struct grave grave;
     uint64_t hash; /* of everything below: equal hash, same run-time state */
     struct slice name, alt_stat_name;
     enum cluster_type type;
@@ -80,18 +83,16 @@ struct cluster_conf {
     uint32_t dns_refresh_ms;
     bool respect_dns_ttl;
     bool is_static; /* from the bootstrap: CDS cannot replace it */
-    struct slice json; /* for /config_dump: secrets redacted */
-    struct slice version; /* version_info it came with */
 };
 
 /* ---- listeners ---- */
 
 struct tcp_conf {
     struct slice cluster; /* or weighted */
-    const struct weighted_cluster_conf *weighted; /* proxy/route/table.h */
+    const struct weighted_cluster_conf *weighted; /* proxy/route/conf.h; weights sum to more than 0 */
     size_t n_weighted;
     struct slice tunnel_hostname; /* tunneling_config; empty: plain */
-    const struct header_mutation *tunnel_headers; /* proxy/route/table.h */
+    const struct header_add_conf *tunnel_headers; /* proxy/route/table.h */
     size_t n_tunnel_headers;
     uint32_t idle_timeout_ms;
     uint32_t max_connect_attempts;
@@ -124,7 +125,7 @@ struct hcm_conf {
     size_t n_filters;
     void *const *access_logs;
     size_t n_access_logs;
-    const struct upgrade_conf *upgrades; /* proxy/route/table.h */
+    const struct upgrade_conf *upgrades; /* proxy/route/conf.h; `connect` has no meaning here */
     size_t n_upgrades;
     bool use_remote_address, skip_xff_append, generate_request_id, preserve_external_request_id;
     bool always_set_request_id_in_response;
@@ -137,10 +138,17 @@ struct hcm_conf {
     enum server_header server_header;
     struct slice via;
     enum client_cert_header xfcc;
+    bool xfcc_subject, xfcc_dns, xfcc_uri; /* set_current_client_cert_details; Hash is always there */
     bool suppress_envoy_headers; /* Router */
 };
 
 enum chain_kind { CHAIN_EMPTY, CHAIN_HTTP, CHAIN_TCP };
+enum chain_source { CHAIN_SOURCE_ANY, CHAIN_SOURCE_LOCAL /* same address or loopback */, CHAIN_SOURCE_EXTERNAL };
+
+struct cidr {
+    struct addr addr; /* bits behind the prefix are 0 */
+    unsigned prefix_len;
+};
 
 struct chain_conf {
     struct slice name;
@@ -152,6 +160,9 @@ struct chain_conf {
     uint16_t destination_port;       /* 0: any */
     const struct cidr *destinations, *sources, *direct_sources;
     size_t n_destinations, n_sources, n_direct_sources;
+    enum chain_source source_type;
+    const uint16_t *source_ports;
+    size_t n_source_ports;
     struct tls_context *tls; /* NULL: raw */
     bool require_client_cert;
     uint32_t tls_connect_timeout_ms;
@@ -160,14 +171,12 @@ struct chain_conf {
     const struct tcp_conf *tcp;
 };
 
-struct cidr {
-    struct addr addr;
-    unsigned prefix_len;
-};
+enum { LISTENER_MAX_CHAINS = 4096 };
 
 struct listener_conf {
     atomic_uint refs;
     struct arena *arena;
+    struct grave grave;
     uint64_t hash;
     struct slice name;
     bool internal, bind_to_port;
@@ -182,12 +191,12 @@ struct listener_conf {
     size_t n_chains;
     const struct chain_conf *default_chain;
     bool is_static;
-    struct slice json, version;
 };
 
 /* Filter chain for a connection, in Envoy's order of criteria (refs: listener filter chain match); NULL: none. */
 struct chain_query {
-    const struct addr *local, *remote;
+    const struct addr *local, *remote; /* local: the original destination where it was restored */
+    const struct addr *direct_remote;  /* NULL: remote */
     struct slice sni, transport_protocol;
     const struct slice *alpns;
     size_t n_alpns;
@@ -200,7 +209,7 @@ struct snapshot;
 struct apim_set; /* config/apim.h */
 
 struct snapshot *snapshot_ref(struct snapshot *s);
-void snapshot_unref(struct snapshot **s); /* main thread, or posts the free to it: see store */
+void snapshot_unref(struct snapshot **s); /* any thread; the memory goes in store_reclaim (grave.h) */
 uint64_t snapshot_generation(const struct snapshot *s);
 const struct cluster_conf *snapshot_cluster(const struct snapshot *s, struct slice name);    /* NULL: unknown */
 const struct endpoint_set *snapshot_endpoints(const struct snapshot *s, const struct cluster_conf *c); /* NULL: not yet */
@@ -218,3 +227,5 @@ struct cluster_conf *cluster_conf_ref(const struct cluster_conf *c); /* for tunn
 void cluster_conf_unref(struct cluster_conf **c);
 struct listener_conf *listener_conf_ref(const struct listener_conf *l);
 void listener_conf_unref(struct listener_conf **l);
+struct endpoint_set *endpoint_set_ref(const struct endpoint_set *e); /* endpoints of a cluster outlive their snapshot so */
+void endpoint_set_unref(struct endpoint_set **e);
