@@ -46,7 +46,7 @@ struct apim_call {
 struct filter_host {
     struct arena *arena;
     const struct snapshot *snapshot;
-    unsigned worker;
+    struct apim_mac *mac; /* the worker's; filter/apim_mac.h */
     const struct transport_info *downstream;
     struct head *request; /* may be changed */
     struct head *response; /* on_response only */

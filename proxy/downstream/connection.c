@@ -1,0 +1,283 @@
+/*
+ * One accepted connection on its way to HTTP or to a raw session: sniff what it asks for, choose the filter chain, put TLS
+ * on, hand over.
+ */
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "proxy/downstream/internal.h"
+
+enum { HANDSHAKE_TIMEOUT_MS = 15000 };
+
+enum connection_state { CONNECTION_SNIFF, CONNECTION_TLS, CONNECTION_HTTP, CONNECTION_RAW };
+
+struct connection {
+    struct list link;
+    struct listener *listener;
+    enum connection_state state;
+    struct transport *transport; /* until it is handed over */
+    struct http_server *http;
+    struct timer timer;
+    struct addr original; /* the address the client meant */
+    struct sniff_hello *hello;
+    struct connection_view view;
+    struct transport_info info; /* of a raw session's transport: a copy that lives as long as this */
+};
+
+static unsigned slot(const struct connection *c)
+{
+    return loop_index(c->listener->owner->loop);
+}
+
+static void connection_free(void *p)
+{
+    struct connection *c = p;
+    listener_conf_unref(&c->view.listener);
+    mem_free(c->hello);
+    mem_free(c);
+}
+
+/* Out of all books; whatever it still holds is cut. */
+static void connection_end(struct connection *c)
+{
+    struct listener *l = c->listener;
+    struct downstream *d = l->owner;
+    timer_cancel(&c->timer);
+    transport_close(&c->transport, TRANSPORT_ABORT);
+    list_remove(&c->link);
+    stat_sub(l->stats.cx_active, slot(c), 1);
+    stat_add(l->stats.cx_destroy, slot(c), 1);
+    d->connections--;
+    atomic_fetch_sub_explicit(d->options.connections, 1, memory_order_relaxed);
+    loop_free_later(d->loop, connection_free, c);
+    listener_check_done(l);
+}
+
+void connection_done(struct connection *c)
+{
+    connection_end(c);
+}
+
+/* ---- HTTP ---- */
+
+static void on_stream(void *ctx, struct stream *s)
+{
+    struct connection *c = ctx;
+    struct downstream *d = c->listener->owner;
+    c->view.info = http_server_info(c->http);
+    d->options.events->on_stream(d->options.ctx, &c->view, s);
+}
+
+static void on_refused(void *ctx, unsigned status, const struct err *why)
+{
+    struct connection *c = ctx;
+    struct downstream *d = c->listener->owner;
+    stat_add(c->listener->stats.refused, slot(c), 1);
+    c->view.info = http_server_info(c->http);
+    d->options.events->on_refused(d->options.ctx, &c->view, status, why);
+}
+
+static void on_http_closed(void *ctx)
+{
+    struct connection *c = ctx;
+    c->http = NULL;
+    connection_end(c);
+}
+
+static const struct http_server_events http_events = {
+    .on_stream = on_stream,
+    .on_refused = on_refused,
+    .on_closed = on_http_closed,
+};
+
+/* The transport is open: the chain's protocol takes over. */
+static void connection_start(struct connection *c)
+{
+    struct downstream *d = c->listener->owner;
+    const struct chain_conf *chain = c->view.chain;
+    timer_cancel(&c->timer);
+    switch (chain->kind) {
+    case CHAIN_EMPTY:
+        connection_end(c);
+        return;
+    case CHAIN_HTTP:
+        c->state = CONNECTION_HTTP;
+        c->http = http_server_create(&c->transport, listener_http(c->listener, chain), &http_events, c);
+        return;
+    case CHAIN_TCP:
+        c->state = CONNECTION_RAW;
+        c->info = c->transport->info;
+        c->view.info = &c->info;
+        struct transport *t = c->transport;
+        c->transport = NULL;
+        d->options.events->on_raw(d->options.ctx, c, &c->view, &t);
+        return;
+    }
+}
+
+/* ---- TLS ---- */
+
+static void on_tls_open(void *ctx)
+{
+    struct connection *c = ctx;
+    stat_add(c->listener->stats.handshake, slot(c), 1);
+    connection_start(c);
+}
+
+static void on_quiet(void *ctx)
+{
+    (void)ctx;
+}
+
+static void on_early_close(void *ctx, const struct err *why)
+{
+    struct connection *c = ctx;
+    c->transport = NULL;
+    if (c->state == CONNECTION_TLS && why->kind == ERR_TLS) {
+        stat_add(c->listener->stats.tls_error, slot(c), 1);
+    }
+    connection_end(c);
+}
+
+static const struct transport_events tls_events = {
+    .on_open = on_tls_open,
+    .on_readable = on_quiet,
+    .on_writable = on_quiet,
+    .on_closed = on_early_close,
+};
+
+static void connection_choose(struct connection *c)
+{
+    struct listener *l = c->listener;
+    struct chain_query query = {
+        .local = c->original.len > 0 ? &c->original : &c->transport->info.local,
+        .remote = &c->transport->info.remote,
+        .transport_protocol = c->hello != NULL ? SLICE("tls") : SLICE("raw_buffer"),
+    };
+    if (c->hello != NULL) {
+        query.sni = c->hello->sni;
+        query.alpns = c->hello->alpn;
+        query.n_alpns = c->hello->n_alpn;
+        c->view.sni = c->hello->sni;
+    }
+    c->view.chain = listener_choose_chain(l->conf, &query);
+    if (c->view.chain == NULL) {
+        stat_add(l->stats.no_chain, slot(c), 1);
+        connection_end(c);
+        return;
+    }
+    if (c->view.chain->tls == NULL) {
+        connection_start(c);
+        return;
+    }
+    c->state = CONNECTION_TLS;
+    uint32_t limit = c->view.chain->tls_connect_timeout_ms;
+    timer_set_in(&c->timer, limit == 0 ? HANDSHAKE_TIMEOUT_MS : limit);
+    c->transport = tls_transport_server(c->transport, c->view.chain->tls);
+    transport_own(c->transport, &tls_events, c);
+}
+
+/* ---- sniffing ---- */
+
+static void on_sniff_readable(void *ctx)
+{
+    struct connection *c = ctx;
+    struct sniff_hello hello;
+    switch (sniff_client_hello(&c->transport->in, &hello)) {
+    case SNIFF_MORE:
+        if (!c->transport->in_eof) {
+            return;
+        }
+        break;
+    case SNIFF_TLS:
+        c->hello = mem_alloc(sizeof hello);
+        sniff_client_hello(&c->transport->in, c->hello); /* its slices point into itself */
+        break;
+    case SNIFF_NOT_TLS:
+    case SNIFF_BAD:
+        break;
+    }
+    connection_choose(c);
+}
+
+static const struct transport_events sniff_events = {
+    .on_open = on_quiet,
+    .on_readable = on_sniff_readable,
+    .on_writable = on_quiet,
+    .on_closed = on_early_close,
+};
+
+static void on_timeout(struct timer *timer)
+{
+    struct connection *c = container_of(timer, struct connection, timer);
+    stat_add(c->listener->stats.filters_timeout, slot(c), 1);
+    if (c->state == CONNECTION_SNIFF && c->listener->conf->continue_on_filters_timeout) {
+        connection_choose(c);
+        return;
+    }
+    connection_end(c);
+}
+
+/* ---- */
+
+static bool over_limit(struct listener *l)
+{
+    struct downstream *d = l->owner;
+    unsigned before = atomic_fetch_add_explicit(d->options.connections, 1, memory_order_relaxed);
+    if (before < d->options.limits->max_connections) {
+        return false;
+    }
+    atomic_fetch_sub_explicit(d->options.connections, 1, memory_order_relaxed);
+    stat_add(l->stats.cx_overflow, loop_index(d->loop), 1);
+    return true;
+}
+
+void connection_accept(struct listener *l, int fd, const struct addr *peer)
+{
+    struct downstream *d = l->owner;
+    if (over_limit(l)) {
+        close(fd);
+        return;
+    }
+    struct connection *c = mem_alloc(sizeof *c);
+    c->listener = l;
+    c->view.listener = listener_conf_ref(l->conf);
+    list_push(&l->connections, &c->link);
+    d->connections++;
+    stat_add(l->stats.cx_total, slot(c), 1);
+    stat_add(l->stats.cx_active, slot(c), 1);
+    timer_init(&c->timer, d->loop, on_timeout);
+    if (l->conf->original_dst && !listen_original_dst(fd, &c->original)) {
+        c->original.len = 0;
+    }
+    c->transport = socket_transport_create(d->loop, fd, peer);
+    if (l->conf->tls_inspector) {
+        transport_own(c->transport, &sniff_events, c);
+        uint32_t limit = l->conf->filters_timeout_ms;
+        if (limit != 0) {
+            timer_set_in(&c->timer, limit);
+        }
+        return;
+    }
+    transport_own(c->transport, &sniff_events, c);
+    connection_choose(c);
+}
+
+void connection_drain(struct list *link)
+{
+    struct connection *c = container_of(link, struct connection, link);
+    if (c->http != NULL) {
+        http_server_drain(c->http);
+    }
+}
+
+void connection_abort(struct list *link)
+{
+    struct connection *c = container_of(link, struct connection, link);
+    if (c->http != NULL) {
+        http_server_abort(&c->http);
+        connection_end(c);
+    } else if (c->state != CONNECTION_RAW) {
+        connection_end(c);
+    }
+}

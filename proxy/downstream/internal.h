@@ -1,0 +1,52 @@
+/* Shared by the files of proxy/downstream only. */
+#pragma once
+#include "base/list.h"
+#include "proxy/downstream/downstream.h"
+#include "proxy/net/listen.h"
+
+#define LISTENER_COUNTERS(X)                                                                                           \
+    X(cx_total, "downstream_cx_total")                                                                                 \
+    X(cx_destroy, "downstream_cx_destroy")                                                                             \
+    X(cx_overflow, "downstream_cx_overflow")                                                                           \
+    X(filters_timeout, "downstream_pre_cx_timeout")                                                                    \
+    X(no_chain, "no_filter_chain_match")                                                                               \
+    X(tls_error, "ssl.connection_error")                                                                               \
+    X(handshake, "ssl.handshake")                                                                                      \
+    X(refused, "downstream_rq_refused")
+
+struct listener_stats {
+#define X(field, name) struct stat_handle *field;
+    LISTENER_COUNTERS(X)
+#undef X
+    struct stat_handle *cx_active;
+};
+
+struct listener { /* one listener of the configuration on one worker */
+    struct list link;
+    struct downstream *owner;
+    struct listener_conf *conf;
+    int fd;
+    struct acceptor *acceptor;
+    struct list connections;
+    struct http_server_config *http; /* one for each chain, the default chain last */
+    struct listener_stats stats;
+    bool draining; /* freed with its last connection */
+};
+
+struct downstream {
+    struct loop *loop;
+    struct downstream_options options;
+    struct list listeners, draining;
+    unsigned connections;
+    bool stopped;
+};
+
+struct listener *listener_create(struct downstream *d, const struct listener_conf *conf, int fd);
+void listener_drain(struct listener *l);
+void listener_check_done(struct listener *l); /* frees a draining one without connections */
+const struct http_server_config *listener_http(const struct listener *l, const struct chain_conf *chain);
+
+/* connection.c */
+void connection_accept(struct listener *l, int fd, const struct addr *peer);
+void connection_drain(struct list *link);
+void connection_abort(struct list *link);
