@@ -26,9 +26,12 @@ void loop_stop(struct loop *loop); /* from the loop's thread; ends after this tu
 unsigned loop_index(const struct loop *loop);
 int64_t loop_now_us(const struct loop *loop); /* monotonic, read once a turn */
 int64_t loop_wall_us(const struct loop *loop);
-struct event_base *loop_base(struct loop *loop); /* for rooms files inside net only */
+struct event_base *loop_base(struct loop *loop); /* for files inside net only */
+/* One turn. wait: sleeps until something happens; false: only what is ready now. For tests and start-up. */
+void loop_turn(struct loop *loop, bool wait);
 
-/* Any thread: fn(arg) will run in the loop's thread. Order from one sender is kept. */
+/* Any thread: fn(arg) will run in the loop's thread. Order from one sender is kept. What is still queued when the loop
+ * is destroyed is dropped. */
 void loop_post(struct loop *loop, void (*fn)(void *arg), void *arg);
 
 struct loop_task {

@@ -5,9 +5,13 @@
  * Ownership: whoever holds the pointer ends it with transport_close, or hears on_closed; exactly one of the two
  * happens, after either the pointer is dead (memory goes at the end of the turn) and no event follows.
  *
+ * A transport that is born connected (accepted socket, memory pair) has `open` set from the start and sends no on_open;
+ * every other kind sends on_open once. A new owner therefore looks at t->open first.
+ *
  * Reading: received bytes wait in t->in. The owner takes what it wants from there (buf_move, buf_drain) and then
  * calls transport_taken; while more than in_limit bytes wait, the transport stops reading. on_readable is called
- * when bytes arrived or the peer half-closed (t->in_eof, no more bytes will come).
+ * when bytes arrived or the peer half-closed (t->in_eof, no more bytes will come; in_truncated: without the protocol's
+ * own end, so what has no length of its own is incomplete).
  *
  * Writing: transport_write takes all bytes and never fails; they leave at the end of the turn. The owner asks
  * transport_queued before producing more; after it has been at or above out_high, on_writable comes once it has
@@ -64,14 +68,23 @@ struct transport {
     void *ctx;
     struct buf in;
     bool in_eof;
-    bool open;      /* on_open has been delivered */
-    unsigned level; /* flush level: one above the transport that carries it; a socket is 0 */
+    bool in_truncated; /* with in_eof: TLS ended without close_notify */
+    bool open;         /* connected, handshake done */
+    unsigned level;    /* flush level: one above the transport that carries it; a socket is 0 */
     size_t in_limit, out_high;
     uint64_t bytes_in, bytes_out;
     struct transport_info info;
+    struct loop_task notify; /* transport_own's; see transport_init */
 };
 
 enum { TRANSPORT_IN_LIMIT = 64 << 10, TRANSPORT_OUT_HIGH = 64 << 10 };
+
+/* For kinds, not owners. Init sets every field (default limits, nothing open). A kind that dies first calls
+ * transport_end, its last up-call; a kind that was closed calls transport_fini. Both may be called from a turn or from
+ * close; both free t->in and end every notification; memory is freed with loop_free_later. */
+void transport_init(struct transport *t, const struct transport_ops *ops, struct loop *loop, unsigned level);
+void transport_fini(struct transport *t);
+void transport_end(struct transport *t, const struct err *why); /* fini, then on_closed */
 
 /* Gives the transport (and whatever waits in it) to another owner: sniffing → TLS → HTTP. No event is lost: if bytes
  * or an end are waiting, on_readable is delivered to the new owner in this turn. */

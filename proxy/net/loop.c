@@ -1,0 +1,507 @@
+#include "proxy/net/loop.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <pthread.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "proxy/net/loop_internal.h"
+#include "proxy/net/wheel.h"
+
+enum {
+    LEVELS = 32,
+    ROUNDS_A_TURN = 16,
+    DELIVERIES_A_ROUND = 4096,
+    READ_CHUNK = (128 << 10) - 64, /* with its header it fills a pool class */
+    READ_ROOM_MIN = 32 << 10,
+};
+
+struct post {
+    void (*fn)(void *arg);
+    void *arg;
+};
+
+struct post_queue {
+    struct post *items;
+    size_t n, cap;
+};
+
+struct garbage {
+    void (*free_fn)(void *obj);
+    void *obj;
+};
+
+struct signal_watch {
+    struct list link;
+    struct event *event;
+    void (*fn)(void *ctx, int signo);
+    void *ctx;
+};
+
+struct loop {
+    struct event_base *base;
+    unsigned index;
+    bool stop;
+    int64_t now_us, wall_us; /* 0: not read in this turn yet */
+
+    struct list deliver;
+    struct list flush[LEVELS];
+    uint32_t flush_levels; /* bit: the list may hold tasks */
+
+    struct wheel wheel;
+    struct event tick; /* bounds the sleep to the wheel's next slot */
+    int64_t tick_at_us;
+
+    struct garbage *garbage;
+    size_t n_garbage, cap_garbage;
+
+    pthread_mutex_t post_lock;
+    struct post_queue posted; /* under post_lock */
+    struct post_queue running;
+    int post_fd;
+    struct event post_event;
+
+    int hangup_fd; /* epoll set of hangup_watch */
+    struct event hangup_event;
+
+    struct list signals, closers;
+    struct chunk *read_chunk;
+    size_t read_end;
+    unsigned char *scratch;
+};
+
+static void on_tick(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    struct loop *loop = arg;
+    loop->tick_at_us = INT64_MAX; /* the wheel itself is looked at in every turn */
+}
+
+static void on_posted(evutil_socket_t fd, short what, void *arg)
+{
+    (void)what;
+    struct loop *loop = arg;
+    uint64_t count;
+    if (read(fd, &count, sizeof count) < 0) {
+        return;
+    }
+    pthread_mutex_lock(&loop->post_lock);
+    struct post_queue batch = loop->posted;
+    loop->posted = loop->running;
+    pthread_mutex_unlock(&loop->post_lock);
+    loop->running = (struct post_queue){NULL, 0, 0};
+    for (size_t i = 0; i < batch.n; i++) {
+        batch.items[i].fn(batch.items[i].arg);
+    }
+    batch.n = 0;
+    loop->running = batch;
+}
+
+void loop_post(struct loop *loop, void (*fn)(void *arg), void *arg)
+{
+    pthread_mutex_lock(&loop->post_lock);
+    struct post_queue *q = &loop->posted;
+    bool wake = q->n == 0;
+    if (q->n == q->cap) {
+        q->cap = q->cap == 0 ? 16 : q->cap * 2;
+        q->items = mem_resize(q->items, q->cap * sizeof *q->items);
+    }
+    q->items[q->n++] = (struct post){fn, arg};
+    if (wake) {
+        /* Under the lock, so that the loop cannot be told of an empty queue, nor miss a full one. */
+        uint64_t one = 1;
+        ssize_t n = write(loop->post_fd, &one, sizeof one);
+        assert(n == (ssize_t)sizeof one);
+        (void)n;
+    }
+    pthread_mutex_unlock(&loop->post_lock);
+}
+
+static void on_hangup(evutil_socket_t fd, short what, void *arg)
+{
+    (void)what;
+    (void)arg;
+    struct epoll_event events[64];
+    int n = epoll_wait(fd, events, ARRAY_LEN(events), 0);
+    for (int i = 0; i < n; i++) {
+        /* A watch cleared by an earlier one of this batch is still memory: frees wait for the end of the turn. */
+        struct hangup_watch *watch = events[i].data.ptr;
+        if (watch->fd >= 0) {
+            watch->fn(watch);
+        }
+    }
+}
+
+void hangup_watch_set(struct loop *loop, struct hangup_watch *watch, int fd)
+{
+    if (watch->fd >= 0) {
+        return;
+    }
+    struct epoll_event event = {.events = EPOLLET, .data.ptr = watch};
+    if (epoll_ctl(loop->hangup_fd, EPOLL_CTL_ADD, fd, &event) == 0) {
+        watch->fd = fd;
+    }
+}
+
+void hangup_watch_clear(struct loop *loop, struct hangup_watch *watch)
+{
+    if (watch->fd >= 0) {
+        epoll_ctl(loop->hangup_fd, EPOLL_CTL_DEL, watch->fd, NULL);
+        watch->fd = -1;
+    }
+}
+
+static bool add_descriptors(struct loop *loop, struct err *err)
+{
+    loop->post_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    loop->hangup_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (loop->post_fd < 0 || loop->hangup_fd < 0) {
+        return err_errno(err, errno, "event loop");
+    }
+    event_assign(&loop->post_event, loop->base, loop->post_fd, EV_READ | EV_PERSIST, on_posted, loop);
+    event_assign(&loop->hangup_event, loop->base, loop->hangup_fd, EV_READ | EV_PERSIST, on_hangup, loop);
+    if (event_add(&loop->post_event, NULL) != 0 || event_add(&loop->hangup_event, NULL) != 0) {
+        return err_set(err, ERR_IO, "event loop: a descriptor cannot be watched");
+    }
+    return true;
+}
+
+struct loop *loop_create(unsigned index, struct err *err)
+{
+    struct loop *loop = mem_alloc(sizeof *loop);
+    loop->index = index;
+    loop->post_fd = loop->hangup_fd = -1;
+    loop->tick_at_us = INT64_MAX;
+    list_init(&loop->deliver);
+    list_init(&loop->signals);
+    list_init(&loop->closers);
+    for (unsigned i = 0; i < LEVELS; i++) {
+        list_init(&loop->flush[i]);
+    }
+    wheel_init(&loop->wheel, clock_mono_us());
+    pthread_mutex_init(&loop->post_lock, NULL);
+    struct event_config *config = event_config_new();
+    /* Only this thread touches the base; others come in by the eventfd. */
+    event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
+    loop->base = event_base_new_with_config(config);
+    event_config_free(config);
+    if (loop->base == NULL) {
+        err_set(err, ERR_IO, "event loop: no event base");
+        loop_destroy(&loop);
+        return NULL;
+    }
+    event_assign(&loop->tick, loop->base, -1, 0, on_tick, loop);
+    if (!add_descriptors(loop, err)) {
+        loop_destroy(&loop);
+    }
+    return loop;
+}
+
+static void free_garbage(struct loop *loop)
+{
+    while (loop->n_garbage > 0) {
+        struct garbage g = loop->garbage[--loop->n_garbage]; /* freeing may add more */
+        g.free_fn(g.obj);
+    }
+}
+
+static void close_descriptors(struct loop *loop)
+{
+    if (loop->post_fd >= 0) {
+        event_del(&loop->post_event);
+        close(loop->post_fd);
+    }
+    if (loop->hangup_fd >= 0) {
+        event_del(&loop->hangup_event);
+        close(loop->hangup_fd);
+    }
+}
+
+void loop_destroy(struct loop **pointer)
+{
+    struct loop *loop = *pointer;
+    if (loop == NULL) {
+        return;
+    }
+    *pointer = NULL;
+    for (struct list *l; (l = list_pop(&loop->closers)) != NULL;) {
+        struct loop_closer *closer = container_of(l, struct loop_closer, link);
+        closer->close(closer);
+    }
+    free_garbage(loop);
+    for (struct list *l; (l = list_pop(&loop->signals)) != NULL;) {
+        struct signal_watch *watch = container_of(l, struct signal_watch, link);
+        event_free(watch->event);
+        mem_free(watch);
+    }
+    if (loop->base != NULL) {
+        close_descriptors(loop);
+        event_base_free(loop->base);
+    }
+    if (loop->read_chunk != NULL) {
+        chunk_unref(loop->read_chunk);
+    }
+    pthread_mutex_destroy(&loop->post_lock);
+    mem_free(loop->posted.items);
+    mem_free(loop->running.items);
+    mem_free(loop->garbage);
+    mem_free(loop->scratch);
+    mem_free(loop);
+}
+
+/* Every deliver task, also those that are added meanwhile; the bound keeps a task that re-queues itself from starving
+ * the flushes. */
+static void run_deliveries(struct loop *loop)
+{
+    for (unsigned i = 0; i < DELIVERIES_A_ROUND; i++) {
+        struct list *l = list_pop(&loop->deliver);
+        if (l == NULL) {
+            return;
+        }
+        struct loop_task *task = container_of(l, struct loop_task, link);
+        task->queued = false;
+        task->run(task);
+    }
+}
+
+/* From the innermost transport down to the sockets. What a flush makes dirty further out is flushed in this pass. */
+static void run_flushes(struct loop *loop)
+{
+    for (unsigned level = LEVELS; level-- > 0;) {
+        if ((loop->flush_levels & (UINT32_C(1) << level)) == 0) {
+            continue;
+        }
+        loop->flush_levels &= ~(UINT32_C(1) << level);
+        struct list batch; /* a task that queues itself again waits for the next round */
+        list_init(&batch);
+        list_insert_before(loop->flush[level].next, &batch);
+        list_remove(&loop->flush[level]);
+        for (struct list *l; (l = list_pop(&batch)) != NULL;) {
+            struct loop_task *task = container_of(l, struct loop_task, link);
+            task->queued = false;
+            task->run(task);
+        }
+    }
+}
+
+static bool tasks_waiting(const struct loop *loop)
+{
+    return loop->flush_levels != 0 || !list_is_empty(&loop->deliver);
+}
+
+static void run_tasks(struct loop *loop)
+{
+    for (unsigned round = 0; round < ROUNDS_A_TURN && tasks_waiting(loop); round++) {
+        run_deliveries(loop);
+        run_flushes(loop);
+    }
+}
+
+static void arm_tick(struct loop *loop)
+{
+    int64_t next = wheel_next(&loop->wheel);
+    if (next >= loop->tick_at_us) {
+        return; /* it wakes us soon enough; too soon costs one empty turn, re-arming costs one in every turn */
+    }
+    int64_t in_us = next - loop_now_us(loop);
+    if (in_us < 0) {
+        in_us = 0;
+    }
+    struct timeval tv = {.tv_sec = in_us / 1000000, .tv_usec = in_us % 1000000};
+    event_add(&loop->tick, &tv);
+    loop->tick_at_us = next;
+}
+
+void loop_turn(struct loop *loop, bool wait)
+{
+    bool sleep = wait && !tasks_waiting(loop) && loop->n_garbage == 0;
+    if (sleep) {
+        arm_tick(loop);
+    }
+    loop->now_us = loop->wall_us = 0; /* read again by the first who asks after the sleep */
+    event_base_loop(loop->base, EVLOOP_ONCE | (sleep ? 0 : EVLOOP_NONBLOCK));
+    wheel_advance(&loop->wheel, loop_now_us(loop));
+    run_tasks(loop);
+    free_garbage(loop);
+}
+
+void loop_run(struct loop *loop)
+{
+    loop->stop = false;
+    while (!loop->stop) {
+        loop_turn(loop, true);
+    }
+}
+
+void loop_stop(struct loop *loop)
+{
+    loop->stop = true;
+}
+
+unsigned loop_index(const struct loop *loop)
+{
+    return loop->index;
+}
+
+int64_t loop_now_us(const struct loop *loop)
+{
+    struct loop *l = (struct loop *)loop; /* the cache is not part of what a caller sees change */
+    if (l->now_us == 0) {
+        l->now_us = clock_mono_us();
+    }
+    return l->now_us;
+}
+
+int64_t loop_wall_us(const struct loop *loop)
+{
+    struct loop *l = (struct loop *)loop;
+    if (l->wall_us == 0) {
+        l->wall_us = clock_wall_us();
+    }
+    return l->wall_us;
+}
+
+struct event_base *loop_base(struct loop *loop)
+{
+    return loop->base;
+}
+
+void loop_task_init(struct loop_task *task, void (*run)(struct loop_task *task))
+{
+    list_init(&task->link);
+    task->run = run;
+    task->queued = false;
+}
+
+void loop_deliver(struct loop *loop, struct loop_task *task)
+{
+    if (!task->queued) {
+        task->queued = true;
+        list_push(&loop->deliver, &task->link);
+    }
+}
+
+void loop_flush(struct loop *loop, struct loop_task *task, unsigned level)
+{
+    assert(level < LEVELS);
+    if (!task->queued) {
+        task->queued = true;
+        list_push(&loop->flush[level], &task->link);
+        loop->flush_levels |= UINT32_C(1) << level;
+    }
+}
+
+void loop_task_cancel(struct loop_task *task)
+{
+    if (task->queued) {
+        list_remove(&task->link);
+        task->queued = false;
+    }
+}
+
+void loop_free_later(struct loop *loop, void (*free_fn)(void *obj), void *obj)
+{
+    if (loop->n_garbage == loop->cap_garbage) {
+        loop->cap_garbage = loop->cap_garbage == 0 ? 64 : loop->cap_garbage * 2;
+        loop->garbage = mem_resize(loop->garbage, loop->cap_garbage * sizeof *loop->garbage);
+    }
+    loop->garbage[loop->n_garbage++] = (struct garbage){free_fn, obj};
+}
+
+void timer_init(struct timer *timer, struct loop *loop, void (*fire)(struct timer *timer))
+{
+    *timer = (struct timer){.loop = loop, .fire = fire};
+    list_init(&timer->link);
+}
+
+void timer_set_in(struct timer *timer, uint64_t delay_ms)
+{
+    int64_t delay_us = delay_ms > INT64_MAX / 4000 ? INT64_MAX / 4 : (int64_t)delay_ms * 1000;
+    timer->deadline_us = loop_now_us(timer->loop) + delay_us;
+    if (!list_is_empty(&timer->link)) {
+        if (timer->slot_us <= timer->deadline_us) {
+            return; /* moved later: found again when its slot comes */
+        }
+        list_remove(&timer->link);
+    }
+    wheel_add(&timer->loop->wheel, timer);
+}
+
+void timer_cancel(struct timer *timer)
+{
+    if (timer->deadline_us != 0) {
+        timer->deadline_us = 0;
+        list_remove(&timer->link);
+    }
+}
+
+bool timer_is_set(const struct timer *timer)
+{
+    return timer->deadline_us != 0;
+}
+
+static void on_signal(evutil_socket_t signo, short what, void *arg)
+{
+    (void)what;
+    struct signal_watch *watch = arg;
+    watch->fn(watch->ctx, (int)signo);
+}
+
+void loop_on_signal(struct loop *loop, int signo, void (*fn)(void *ctx, int signo), void *ctx)
+{
+    struct signal_watch *watch = mem_alloc(sizeof *watch);
+    watch->fn = fn;
+    watch->ctx = ctx;
+    watch->event = evsignal_new(loop->base, signo, on_signal, watch);
+    event_add(watch->event, NULL);
+    list_push(&loop->signals, &watch->link);
+}
+
+struct chunk *loop_read_space(struct loop *loop, size_t *off, size_t *room)
+{
+    struct chunk *c = loop->read_chunk;
+    if (c != NULL && chunk_refs(c) == 1) {
+        loop->read_end = 0;
+    } else if (c != NULL && chunk_cap(c) - loop->read_end < READ_ROOM_MIN) {
+        chunk_unref(c);
+        c = NULL;
+    }
+    if (c == NULL) {
+        c = loop->read_chunk = chunk_create(READ_CHUNK);
+        loop->read_end = 0;
+        /* Marks all of it as used, so that nobody who shares a piece appends in place behind it: that is ours. */
+        struct buf whole;
+        buf_init(&whole);
+        buf_append_chunk(&whole, c, 0, chunk_cap(c));
+        buf_fini(&whole);
+    }
+    *off = loop->read_end;
+    *room = chunk_cap(c) - loop->read_end;
+    return c;
+}
+
+void loop_read_done(struct loop *loop, size_t end)
+{
+    size_t aligned = (end + 63) & ~(size_t)63;
+    loop->read_end = aligned < chunk_cap(loop->read_chunk) ? aligned : chunk_cap(loop->read_chunk);
+}
+
+unsigned char *loop_scratch(struct loop *loop)
+{
+    if (loop->scratch == NULL) {
+        loop->scratch = mem_alloc(LOOP_SCRATCH);
+    }
+    return loop->scratch;
+}
+
+void loop_adopt(struct loop *loop, struct loop_closer *closer)
+{
+    list_push(&loop->closers, &closer->link);
+}
