@@ -1,5 +1,6 @@
 /* JSON, RFC 8259, without recursion: the open containers are the builder's frames. */
 #include "base/doc/node.h"
+#include "base/doc/utf8.h"
 
 #include <string.h>
 
@@ -44,28 +45,6 @@ static bool take(struct reader *r, char c)
         return true;
     }
     return false;
-}
-
-/* Length of the UTF-8 sequence at p, 0 when it is not one (RFC 3629: no surrogates, shortest form, <= 10FFFF). */
-static size_t utf8_length(const char *at, const char *end)
-{
-    const unsigned char *p = (const unsigned char *)at;
-    size_t n = p[0] < 0x80                   ? 1
-               : p[0] >= 0xc2 && p[0] < 0xe0 ? 2
-               : (p[0] & 0xf0) == 0xe0       ? 3
-               : p[0] >= 0xf0 && p[0] < 0xf5 ? 4
-                                             : 0;
-    if (n == 0 || (size_t)(end - at) < n) {
-        return 0;
-    }
-    for (size_t i = 1; i < n; i++) {
-        if ((p[i] & 0xc0) != 0x80) {
-            return 0;
-        }
-    }
-    bool wrong = (p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) || (p[0] == 0xf0 && p[1] < 0x90) ||
-                 (p[0] == 0xf4 && p[1] > 0x8f);
-    return wrong ? 0 : n;
 }
 
 static bool read_hex4(struct reader *r, unsigned *out)
