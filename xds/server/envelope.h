@@ -1,0 +1,11 @@
+/*
+ * envelope: a DiscoveryResponse around resources that are already serialised. Large resources are not copied: the
+ * message refers to them. Any thread.
+ */
+#pragma once
+#include <grpc/grpc.h>
+
+#include "xds/session/session.h"
+
+/* The caller destroys it. identifier: control_plane.identifier. */
+grpc_byte_buffer *envelope_create(const struct session_response *response, const char *identifier);
