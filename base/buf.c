@@ -234,6 +234,20 @@ void buf_share(struct buf *dst, const struct buf *src)
     }
 }
 
+void buf_share_part(struct buf *dst, const struct buf *src, size_t off, size_t n)
+{
+    for (const struct buf_seg *s = src->first; s != NULL && n > 0; s = s->next) {
+        if (off >= s->len) {
+            off -= s->len;
+            continue;
+        }
+        size_t part = s->len - off < n ? s->len - off : n;
+        buf_append_chunk(dst, s->chunk, s->off + off, part);
+        n -= part;
+        off = 0;
+    }
+}
+
 void buf_drain(struct buf *b, size_t n)
 {
     assert(n <= b->len);
@@ -264,6 +278,17 @@ struct slice buf_front(const struct buf *b)
         return SLICE_NONE;
     }
     return slice_make(s->chunk->data + s->off, s->len);
+}
+
+struct slice buf_piece_at(const struct buf *b, size_t off)
+{
+    for (const struct buf_seg *s = b->first; s != NULL; s = s->next) {
+        if (off < s->len) {
+            return slice_make(s->chunk->data + s->off + off, s->len - off);
+        }
+        off -= s->len;
+    }
+    return SLICE_NONE;
 }
 
 struct slice buf_pullup(struct buf *b, size_t n)

@@ -42,9 +42,11 @@ void buf_commit(struct buf *b, size_t n);
 void buf_move_all(struct buf *dst, struct buf *src);           /* src becomes empty */
 size_t buf_move(struct buf *dst, struct buf *src, size_t max); /* moves the first max bytes at most; returns how many */
 void buf_share(struct buf *dst, const struct buf *src);        /* appends the same chunks, no copy; src unchanged */
+void buf_share_part(struct buf *dst, const struct buf *src, size_t off, size_t n); /* the same, for a part of src */
 void buf_drain(struct buf *b, size_t n);                       /* drops the first n (n <= len) */
 
 struct slice buf_front(const struct buf *b);            /* the first contiguous piece; empty when there is none */
+struct slice buf_piece_at(const struct buf *b, size_t off); /* the contiguous rest of the piece that holds byte off */
 struct slice buf_pullup(struct buf *b, size_t n);       /* makes the first n bytes contiguous (n <= len) */
 size_t buf_copy_out(const struct buf *b, size_t off, void *dst, size_t n); /* returns bytes copied */
 int buf_iovec(const struct buf *b, struct iovec *iov, int max);            /* number filled */

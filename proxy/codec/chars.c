@@ -1,0 +1,176 @@
+#include "proxy/codec/chars.h"
+
+#include <string.h>
+
+/* clang-format off */
+const unsigned char chars_token_lower[256] = {
+    ['!'] = '!', ['#'] = '#', ['$'] = '$', ['%'] = '%', ['&'] = '&', ['\''] = '\'', ['*'] = '*', ['+'] = '+',
+    ['-'] = '-', ['.'] = '.', ['^'] = '^', ['_'] = '_', ['`'] = '`', ['|'] = '|', ['~'] = '~',
+    ['0'] = '0', ['1'] = '1', ['2'] = '2', ['3'] = '3', ['4'] = '4', ['5'] = '5', ['6'] = '6', ['7'] = '7',
+    ['8'] = '8', ['9'] = '9',
+    ['a'] = 'a', ['b'] = 'b', ['c'] = 'c', ['d'] = 'd', ['e'] = 'e', ['f'] = 'f', ['g'] = 'g', ['h'] = 'h',
+    ['i'] = 'i', ['j'] = 'j', ['k'] = 'k', ['l'] = 'l', ['m'] = 'm', ['n'] = 'n', ['o'] = 'o', ['p'] = 'p',
+    ['q'] = 'q', ['r'] = 'r', ['s'] = 's', ['t'] = 't', ['u'] = 'u', ['v'] = 'v', ['w'] = 'w', ['x'] = 'x',
+    ['y'] = 'y', ['z'] = 'z',
+    ['A'] = 'a', ['B'] = 'b', ['C'] = 'c', ['D'] = 'd', ['E'] = 'e', ['F'] = 'f', ['G'] = 'g', ['H'] = 'h',
+    ['I'] = 'i', ['J'] = 'j', ['K'] = 'k', ['L'] = 'l', ['M'] = 'm', ['N'] = 'n', ['O'] = 'o', ['P'] = 'p',
+    ['Q'] = 'q', ['R'] = 'r', ['S'] = 's', ['T'] = 't', ['U'] = 'u', ['V'] = 'v', ['W'] = 'w', ['X'] = 'x',
+    ['Y'] = 'y', ['Z'] = 'z',
+};
+/* clang-format on */
+
+bool chars_is_token(struct slice s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        if (!chars_is_token_byte(s.p[i])) {
+            return false;
+        }
+    }
+    return s.n > 0;
+}
+
+bool chars_is_lower_token(struct slice s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        unsigned char c = (unsigned char)s.p[i];
+        if (chars_token_lower[c] != c || c == 0) {
+            return false;
+        }
+    }
+    return s.n > 0;
+}
+
+bool chars_lower_token(struct slice s, char *lower)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        unsigned char c = chars_token_lower[(unsigned char)s.p[i]];
+        if (c == 0) {
+            return false;
+        }
+        lower[i] = (char)c;
+    }
+    return s.n > 0;
+}
+
+static bool is_value_byte(unsigned char c)
+{
+    return (c >= 0x20 && c != 0x7f) || c == '\t';
+}
+
+/* Eight bytes at a time: any below 0x20, or 0x7f? May also say yes to a byte above a true hit, never to none. */
+static bool word_has_control(uint64_t x)
+{
+    const uint64_t ones = 0x0101010101010101u, highs = 0x8080808080808080u;
+    uint64_t low = (x - ones * 0x20) & ~x;
+    uint64_t y = x ^ (ones * 0x7f);
+    uint64_t del = (y - ones) & ~y;
+    return ((low | del) & highs) != 0;
+}
+
+size_t chars_value_span(const char *p, size_t n)
+{
+    size_t i = 0;
+    while (i < n) {
+        uint64_t word;
+        if (n - i >= sizeof word) {
+            memcpy(&word, p + i, sizeof word);
+            if (!word_has_control(word)) {
+                i += sizeof word;
+                continue;
+            }
+        }
+        size_t stop = n - i < sizeof word ? n : i + sizeof word;
+        for (; i < stop; i++) {
+            if (!is_value_byte((unsigned char)p[i])) {
+                return i;
+            }
+        }
+    }
+    return n;
+}
+
+bool chars_is_value(struct slice s)
+{
+    return slice_trim(s).n == s.n && chars_value_span(s.p, s.n) == s.n;
+}
+
+bool chars_is_target(struct slice s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        unsigned char c = (unsigned char)s.p[i];
+        if (c <= 0x20 || c >= 0x7f || c == '#') {
+            return false;
+        }
+    }
+    return s.n > 0;
+}
+
+bool chars_looks_like_framing(struct slice name)
+{
+    if (name.n < 13 || name.n > 32) {
+        return false;
+    }
+    char letters[32];
+    size_t n = 0;
+    for (size_t i = 0; i < name.n; i++) {
+        char c = name.p[i];
+        if ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9')) {
+            letters[n++] = c;
+        }
+    }
+    struct slice bare = slice_make(letters, n);
+    return slice_eq(bare, SLICE("contentlength")) || slice_eq(bare, SLICE("transferencoding"));
+}
+
+static bool is_host_byte(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' ||
+           c == '_' || c == '~';
+}
+
+static bool is_ip6_byte(char c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F') || c == ':' || c == '.';
+}
+
+static bool port_ok(struct slice port)
+{
+    uint64_t value;
+    return port.n == 0 || (port.n <= 5 && slice_to_u64(port, &value) && value <= 65535);
+}
+
+bool authority_parse(struct slice text, struct authority *out)
+{
+    size_t n = 0;
+    if (text.n > 2 && text.p[0] == '[') {
+        n = 1;
+        while (n < text.n && is_ip6_byte(text.p[n])) {
+            n++;
+        }
+        if (n < 4 || n == text.n || text.p[n] != ']') {
+            return false;
+        }
+        n++;
+    } else {
+        while (n < text.n && is_host_byte(text.p[n])) {
+            n++;
+        }
+    }
+    out->host = slice_sub(text, 0, n);
+    out->port = SLICE_NONE;
+    if (n < text.n) {
+        if (text.p[n] != ':') {
+            return false;
+        }
+        out->port = slice_from(text, n + 1);
+    }
+    return out->host.n > 0 && out->host.n <= 255 && port_ok(out->port);
+}
+
+bool authority_same(const struct authority *a, const struct authority *b, unsigned default_port)
+{
+    uint64_t pa = default_port, pb = default_port;
+    slice_to_u64(a->port, &pa);
+    slice_to_u64(b->port, &pb);
+    return pa == pb && slice_eq_nocase(a->host, b->host);
+}
