@@ -15,7 +15,7 @@
  * - Version: by the segment after the path, a header, or a query parameter, compared without regard to case. When
  *   the identifier is missing (for the segment scheme: when that segment is no version of this path) the original
  *   API answers, the one without a version. An unknown header or query value is a miss.
- * - The scheme must be one of the API's.
+ * - The scheme must be one of the API's ("ws" counts as "http", "wss" as "https").
  * - Operation: method as written ("*" fits every method; HEAD and OPTIONS are methods like others) and template
  *   (template.h). Segment by segment from the left: literal, then mixed, then "{name}", then catch-all; on one
  *   template more query parts, then more literal ones come first, and a method before "*".
@@ -86,6 +86,7 @@ struct apim_api {
     struct apim_api_conf conf; /* copies; conf.operations is NULL, conf.hosts and version_parameter lower case */
     struct slice key;          /* canonical path: lower case, decoded, '/' between segments */
     struct slice identity;     /* conf.name without ";rev=": equal for the revisions of one API */
+    struct slice version_key;  /* SEGMENT: the version as it stands in a key */
     uint32_t depth;            /* segments in key */
     uint64_t hash;             /* of key */
     const struct apim_operation *operations;

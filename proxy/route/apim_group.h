@@ -1,0 +1,23 @@
+/*
+ * apim_group: the APIs that share one path (versions, revisions, hosts), immutable, shared by tables through a
+ * reference count; it holds a reference to each of its APIs. Private to the room.
+ */
+#pragma once
+#include <stdatomic.h>
+
+#include "proxy/route/apim.h"
+
+struct apim_group {
+    atomic_uint refs;
+    uint32_t count;
+    struct apim_api *apis[]; /* in name order */
+};
+
+/* NULL and err, *clash when two of them claim the same calls. References are taken. */
+struct apim_group *apim_group_create(struct apim_api *const *apis, uint32_t count, struct apim_clash *clash,
+                                     struct err *err);
+struct apim_group *apim_group_ref(struct apim_group *group);
+void apim_group_unref(struct apim_group **group);
+
+/* Is the API there for this host (of a request, without port) ? */
+bool apim_group_serves(const struct apim_api *api, struct slice host);
