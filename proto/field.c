@@ -152,9 +152,11 @@ char *field_path_text(const struct field_path *path, char *out, size_t n)
     out[at] = '\0';
     for (const struct field_path *p = path; p != NULL; p = p->up) {
         char part[160];
-        int len = p->key.p != NULL  ? snprintf(part, sizeof part, "%s[\"%.80s\"]%s", p->name, p->key.p, p == path ? "" : ".")
-                  : p->index >= 0 ? snprintf(part, sizeof part, "%s[%lld]%s", p->name, (long long)p->index, p == path ? "" : ".")
-                                  : snprintf(part, sizeof part, "%s%s", p->name, p == path ? "" : ".");
+        int len = p->key.p != NULL
+                      ? snprintf(part, sizeof part, "%s[\"%.80s\"]%s", p->name, p->key.p, p == path ? "" : ".")
+                  : p->index >= 0
+                      ? snprintf(part, sizeof part, "%s[%lld]%s", p->name, (long long)p->index, p == path ? "" : ".")
+                      : snprintf(part, sizeof part, "%s%s", p->name, p == path ? "" : ".");
         if (len < 0 || (size_t)len > at) {
             break;
         }
