@@ -1,0 +1,135 @@
+/* Shared by the files of proxy/exchange only. */
+#pragma once
+#include "base/list.h"
+#include "base/map.h"
+#include "proxy/exchange/exchange.h"
+#include "proxy/filter/apim.h"
+#include "proxy/filter/apim_mac.h"
+#include "proxy/observe/record.h"
+#include "proxy/route/path.h"
+#include "proxy/route/table.h"
+
+/* A snapshot as this worker holds it: one reference for any number of users (DATAPLANE 7). */
+struct held {
+    struct list link;
+    struct snapshot *snapshot;
+    unsigned users;
+};
+
+#define HCM_COUNTERS(X)                                                                                                \
+    X(rq_total, "downstream_rq_total")                                                                                 \
+    X(rq_1xx, "downstream_rq_1xx")                                                                                     \
+    X(rq_2xx, "downstream_rq_2xx")                                                                                     \
+    X(rq_3xx, "downstream_rq_3xx")                                                                                     \
+    X(rq_4xx, "downstream_rq_4xx")                                                                                     \
+    X(rq_5xx, "downstream_rq_5xx")                                                                                     \
+    X(rq_completed, "downstream_rq_completed")                                                                         \
+    X(rq_rx_reset, "downstream_rq_rx_reset")                                                                           \
+    X(rq_timeout, "downstream_rq_timeout")                                                                             \
+    X(no_route, "no_route")                                                                                            \
+    X(no_cluster, "no_cluster")
+
+struct hcm_stats {
+#define X(field, name) struct stat_handle *field;
+    HCM_COUNTERS(X)
+#undef X
+    struct stat_handle *rq_active, *rq_time;
+};
+
+struct exchanger {
+    struct loop *loop;
+    struct upstream *upstream;
+    struct stats *stats;
+    void (*on_idle)(void *ctx);
+    void *ctx;
+    struct held *current;
+    struct list old; /* held snapshots that still have users */
+    struct map *hcm_stats;
+    struct apim_mac *mac;
+    struct list sessions; /* raw */
+    uint64_t random[2];
+    unsigned active;
+};
+
+struct held *held_acquire(struct exchanger *e);
+void held_release(struct exchanger *e, struct held **h);
+struct hcm_stats *exchanger_hcm_stats(struct exchanger *e, struct slice prefix);
+uint64_t exchanger_random(struct exchanger *e);
+void exchanger_opened(struct exchanger *e);
+void exchanger_closed(struct exchanger *e);
+
+/* ---- pump.c ---- */
+
+/* Moves what `from` has and `to` has room for, then the end and the trailers. Returns bytes moved. */
+size_t pump(struct stream *from, struct stream *to);
+
+/* ---- one HTTP request ---- */
+
+enum request_state {
+    REQUEST_NEW,      /* waiting for the head */
+    REQUEST_ACQUIRE,  /* routed, waiting for an upstream stream */
+    REQUEST_FORWARD,  /* head sent upstream */
+    REQUEST_RESPONSE, /* response head sent downstream */
+    REQUEST_TUNNEL,   /* 101 or 2xx to CONNECT: raw bytes both ways */
+    REQUEST_REPLIED,  /* answered here */
+    REQUEST_ENDED,
+};
+
+struct request {
+    struct filter_host host; /* first: what filters see */
+    struct exchanger *owner;
+    enum request_state state;
+    const struct connection_view *connection;
+    const struct hcm_conf *hcm;
+    struct listener_conf *listener; /* held: access loggers live in it */
+    struct hcm_stats *stats;
+    struct held *held;
+    struct stream *down, *up;
+    struct acquire *acquire;
+    struct upstream_target target;
+    struct head *head;    /* the request */
+    struct slice method;  /* as it came in */
+    struct route_match route;
+    struct apim_match apim_match;
+    const struct forward_conf *forward; /* plain routes */
+    struct slice cluster;
+    bool connect;         /* a CONNECT that ends here: bytes to the cluster */
+    bool grpc;
+    bool stale_retry_done; /* the one repetition after a kept connection turned out closed */
+    bool body_taken;       /* some of the request's body is gone: it cannot be repeated */
+    bool request_done;     /* its end has been passed on */
+    struct timer timeout, idle;
+    struct record record;
+};
+
+/* request.c */
+void request_create(struct exchanger *e, const struct connection_view *c, struct stream *s);
+void request_acquire(struct request *r, bool fresh);
+void request_enter(struct request *r, enum request_state next);
+
+/* route.c: decides and either acquires or replies */
+void request_route(struct request *r);
+
+/* upstream_side.c */
+extern const struct stream_events request_up_events;
+void request_send_upstream(struct request *r);
+void request_upstream_failed(struct request *r, const struct err *why);
+
+/* headers.c */
+bool headers_prepare_request(struct request *r); /* before routing: hop-by-hop, forwarding headers, request id */
+void headers_finish_request(struct request *r);  /* after routing: edits, host and path rewrites */
+bool headers_prepare_response(struct request *r, struct head *head);
+void headers_edit(struct head *head, const struct header_edit_conf *edit);
+
+/* reply.c */
+void reply_local(struct filter_host *host, const struct local_reply *reply);
+void reply_plain(struct request *r, unsigned status, const char *body, uint32_t flags, const char *details);
+
+/* finish.c */
+void record_begin(struct request *r);
+void record_finish(struct request *r);
+struct slice mask_query(struct arena *arena, struct slice url, struct slice parameter);
+
+/* session.c */
+void session_create(struct exchanger *e, struct connection *c, const struct connection_view *view, struct transport **t);
+void session_cut(struct list *link);

@@ -1,0 +1,239 @@
+/* The downstream half of a request: its events, its timers, its end. */
+#include <assert.h>
+#include <string.h>
+
+#include "proxy/exchange/internal.h"
+
+static unsigned slot(const struct request *r)
+{
+    return loop_index(r->owner->loop);
+}
+
+static const bool allowed[REQUEST_ENDED + 1][REQUEST_ENDED + 1] = {
+    [REQUEST_NEW] = {[REQUEST_ACQUIRE] = true, [REQUEST_REPLIED] = true, [REQUEST_ENDED] = true},
+    [REQUEST_ACQUIRE] = {[REQUEST_FORWARD] = true, [REQUEST_TUNNEL] = true, [REQUEST_REPLIED] = true,
+                         [REQUEST_ENDED] = true},
+    [REQUEST_FORWARD] = {[REQUEST_ACQUIRE] = true, [REQUEST_RESPONSE] = true, [REQUEST_TUNNEL] = true,
+                         [REQUEST_REPLIED] = true, [REQUEST_ENDED] = true},
+    [REQUEST_RESPONSE] = {[REQUEST_ENDED] = true},
+    [REQUEST_TUNNEL] = {[REQUEST_ENDED] = true},
+    [REQUEST_REPLIED] = {[REQUEST_ENDED] = true},
+};
+
+/* What leads the request from one state to the next holds for each of them in one place. */
+void request_enter(struct request *r, enum request_state next)
+{
+    assert(allowed[r->state][next]);
+    r->state = next;
+    switch (next) {
+    case REQUEST_TUNNEL:
+        /* A tunnel may live for days: it keeps its listener and cluster's connection, not the configuration. */
+        timer_cancel(&r->timeout);
+        r->record.route = arena_slice(r->host.arena, r->record.route);
+        r->record.cluster = arena_slice(r->host.arena, r->record.cluster);
+        break;
+    case REQUEST_REPLIED:
+        timer_cancel(&r->timeout);
+        upstream_cancel(&r->acquire);
+        stream_release(&r->up);
+        break;
+    case REQUEST_ENDED:
+        timer_cancel(&r->timeout);
+        timer_cancel(&r->idle);
+        upstream_cancel(&r->acquire);
+        stream_release(&r->up);
+        break;
+    case REQUEST_NEW:
+    case REQUEST_ACQUIRE:
+    case REQUEST_FORWARD:
+    case REQUEST_RESPONSE:
+        break;
+    }
+}
+
+static void touch(struct request *r)
+{
+    if (r->hcm->stream_idle_timeout_ms != 0 && timer_is_set(&r->idle)) {
+        timer_set_in(&r->idle, r->hcm->stream_idle_timeout_ms);
+    }
+}
+
+/* The whole request has been passed on: from here the route's timeout runs. */
+static void request_complete(struct request *r)
+{
+    if (r->request_done) {
+        return;
+    }
+    r->request_done = true;
+    r->record.request_end_us = loop_now_us(r->owner->loop);
+}
+
+static void pump_request(struct request *r)
+{
+    if (r->up == NULL || r->state < REQUEST_FORWARD || r->state > REQUEST_TUNNEL) {
+        return;
+    }
+    if (pump(r->down, r->up) > 0) {
+        r->body_taken = true;
+        touch(r);
+    }
+    if (r->up->out_end) {
+        request_complete(r);
+    }
+}
+
+static void on_down_readable(void *ctx)
+{
+    pump_request(ctx);
+}
+
+static void on_down_writable(void *ctx)
+{
+    struct request *r = ctx;
+    if (r->up != NULL && r->state >= REQUEST_RESPONSE && pump(r->up, r->down) > 0) {
+        touch(r);
+    }
+}
+
+static void request_finish(struct request *r)
+{
+    struct exchanger *e = r->owner;
+    record_finish(r);
+    stat_sub(r->stats->rq_active, slot(r), 1);
+    held_release(e, &r->held);
+    listener_conf_unref(&r->listener);
+    stream_release(&r->down); /* r lives in its arena: nothing of r may be touched after this */
+    exchanger_closed(e);
+}
+
+static void on_down_closed(void *ctx, const struct err *why)
+{
+    struct request *r = ctx;
+    if (why->kind != ERR_NONE) {
+        r->record.flags |= FLAG_DOWNSTREAM_CONNECTION_TERMINATION;
+        r->record.termination = arena_slice(r->host.arena, slice_of(why->text));
+        stat_add(r->stats->rq_rx_reset, slot(r), 1);
+        if (r->record.details.n == 0) {
+            r->record.details = SLICE("downstream_remote_disconnect");
+        }
+    }
+    request_enter(r, REQUEST_ENDED);
+    request_finish(r);
+}
+
+static void on_idle(struct timer *timer)
+{
+    struct request *r = container_of(timer, struct request, idle);
+    r->record.flags |= FLAG_STREAM_IDLE_TIMEOUT;
+    stat_add(r->stats->rq_timeout, slot(r), 1);
+    if (r->state < REQUEST_RESPONSE) {
+        reply_plain(r, 408, "stream timeout", FLAG_STREAM_IDLE_TIMEOUT, "stream_idle_timeout");
+        return;
+    }
+    r->record.details = SLICE("stream_idle_timeout");
+    stream_reset(r->down, STREAM_CANCEL);
+}
+
+static void on_timeout(struct timer *timer)
+{
+    struct request *r = container_of(timer, struct request, timeout);
+    struct err err;
+    stat_add(r->stats->rq_timeout, slot(r), 1);
+    r->record.flags |= FLAG_UPSTREAM_REQUEST_TIMEOUT;
+    if (r->state >= REQUEST_RESPONSE) {
+        r->record.details = SLICE("response_timeout");
+        stream_reset(r->down, STREAM_CANCEL);
+        return;
+    }
+    err_set(&err, ERR_TIMEOUT, "no answer within the route's timeout");
+    r->stale_retry_done = true;
+    request_upstream_failed(r, &err);
+}
+
+static void on_down_head(void *ctx, struct head *head)
+{
+    struct request *r = ctx;
+    if (r->state != REQUEST_NEW) {
+        return;
+    }
+    r->head = r->host.request = head;
+    r->method = head->method;
+    record_begin(r);
+    if (r->hcm->stream_idle_timeout_ms != 0) {
+        timer_set_in(&r->idle, r->hcm->stream_idle_timeout_ms);
+    }
+    if (headers_prepare_request(r)) {
+        request_route(r);
+    }
+}
+
+static const struct stream_events down_events = {
+    .on_head = on_down_head,
+    .on_readable = on_down_readable,
+    .on_writable = on_down_writable,
+    .on_closed = on_down_closed,
+};
+
+void request_create(struct exchanger *e, const struct connection_view *c, struct stream *s)
+{
+    struct request *r = arena_zalloc(s->arena, sizeof *r);
+    r->owner = e;
+    r->connection = c;
+    r->hcm = c->chain->hcm;
+    r->listener = listener_conf_ref(c->listener);
+    r->stats = exchanger_hcm_stats(e, r->hcm->stat_prefix);
+    r->down = s;
+    r->held = held_acquire(e);
+    r->host.arena = s->arena;
+    r->host.snapshot = r->held->snapshot;
+    r->host.mac = e->mac;
+    r->host.downstream = c->info;
+    r->host.reply = reply_local;
+    timer_init(&r->timeout, e->loop, on_timeout);
+    timer_init(&r->idle, e->loop, on_idle);
+    s->events = &down_events;
+    s->ctx = r;
+    stat_add(r->stats->rq_total, slot(r), 1);
+    stat_add(r->stats->rq_active, slot(r), 1);
+    exchanger_opened(e);
+}
+
+/* ---- acquiring ---- */
+
+static void on_ready(void *ctx, struct stream *s, const struct upstream_target *target)
+{
+    struct request *r = ctx;
+    r->acquire = NULL;
+    r->up = s;
+    r->target = *target;
+    r->record.attempts++;
+    request_send_upstream(r);
+}
+
+static void on_failed(void *ctx, const struct err *why, const struct upstream_target *target)
+{
+    struct request *r = ctx;
+    r->acquire = NULL;
+    r->target = *target;
+    request_upstream_failed(r, why);
+}
+
+static const struct acquire_events acquire_events = {.on_ready = on_ready, .on_failed = on_failed};
+
+void request_acquire(struct request *r, bool fresh)
+{
+    struct acquire_request request = {
+        .cluster = r->cluster,
+        .arena = r->host.arena,
+        .stream_events = &request_up_events,
+        .stream_ctx = r,
+        .raw = r->connect,
+        .fresh = fresh,
+        .downstream = r->down->version,
+        .authority = r->head->authority,
+    };
+    if (r->state != REQUEST_ACQUIRE) {
+        request_enter(r, REQUEST_ACQUIRE);
+    }
+    r->acquire = upstream_acquire(r->owner->upstream, &request, &acquire_events, r);
+}

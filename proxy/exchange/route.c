@@ -1,0 +1,182 @@
+/* Where a request goes: an ordinary route or the API table, then the filters, then an upstream or an answer. */
+#include "proxy/exchange/internal.h"
+
+static struct slice find_header(const void *ctx, struct slice name, bool *present)
+{
+    return head_joined(ctx, name, present);
+}
+
+static struct route_request request_view(const struct request *r)
+{
+    return (struct route_request){
+        .scheme = r->head->scheme,
+        .method = r->head->method,
+        .authority = r->head->authority,
+        .path = r->head->path,
+        .header = find_header,
+        .ctx = r->head,
+    };
+}
+
+static const struct upgrade_conf *find_upgrade(const struct upgrade_conf *list, size_t n, struct slice type)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (slice_eq_nocase(list[i].type, type)) {
+            return &list[i];
+        }
+    }
+    return NULL;
+}
+
+/* CONNECT and Upgrade need to be allowed, by the route or else by the connection manager. */
+static bool upgrade_allowed(struct request *r, struct slice type)
+{
+    const struct upgrade_conf *u = r->forward == NULL ? NULL : find_upgrade(r->forward->upgrades, r->forward->upgrade_count, type);
+    if (u == NULL) {
+        u = find_upgrade(r->hcm->upgrades, r->hcm->n_upgrades, type);
+    }
+    if (u == NULL || !u->enabled) {
+        reply_plain(r, 403, "", 0, "upgrade_failed");
+        return false;
+    }
+    r->connect = u->connect && slice_eq(type, SLICE("CONNECT"));
+    return true;
+}
+
+static bool run_filters(struct request *r)
+{
+    for (size_t i = 0; i < r->hcm->n_filters; i++) {
+        const struct filter_conf *f = &r->hcm->filters[i];
+        const struct http_filter *filter = f->config;
+        if (!f->disabled && filter->on_request(filter, &r->host) == FILTER_REPLIED) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static uint64_t timeout_of(const struct request *r)
+{
+    if (r->host.apim.match != NULL) {
+        return r->host.apim.forward_timeout_s == 0 ? 300000 : (uint64_t)r->host.apim.forward_timeout_s * 1000;
+    }
+    return r->forward == NULL ? 0 : r->forward->timeout_ms;
+}
+
+static void start(struct request *r)
+{
+    bool is_connect = slice_eq(r->method, SLICE("CONNECT"));
+    struct slice type = is_connect && r->head->protocol.n == 0 ? SLICE("CONNECT") : r->head->protocol;
+    if (type.n > 0 && !upgrade_allowed(r, type)) {
+        return;
+    }
+    if (!run_filters(r)) {
+        return;
+    }
+    if (r->cluster.n == 0 && r->host.apim.backend != NULL) {
+        r->cluster = r->host.apim.backend->cluster;
+    }
+    headers_finish_request(r);
+    r->record.cluster = r->cluster;
+    if (r->cluster.n == 0 || snapshot_cluster(r->host.snapshot, r->cluster) == NULL) {
+        unsigned status = r->forward != NULL && r->forward->cluster_not_found_status != 0 ? r->forward->cluster_not_found_status : 503;
+        stat_add(r->stats->no_cluster, loop_index(r->owner->loop), 1);
+        r->record.flags |= FLAG_NO_CLUSTER;
+        if (r->host.apim.match != NULL) {
+            struct err err;
+            err_set(&err, ERR_NOT_FOUND, "the backend's cluster is not known");
+            r->stale_retry_done = true;
+            request_upstream_failed(r, &err);
+            return;
+        }
+        reply_plain(r, status, "", FLAG_NO_CLUSTER, "cluster_not_found");
+        return;
+    }
+    uint64_t timeout = timeout_of(r);
+    if (timeout != 0 && type.n == 0) {
+        timer_set_in(&r->timeout, timeout);
+    }
+    request_acquire(r, false);
+}
+
+static void start_api(struct request *r, const struct route_request *view)
+{
+    const struct apim_table *table = apim_set_table(snapshot_apim(r->host.snapshot));
+    r->record.apim = true;
+    if (table == NULL) {
+        r->apim_match = (struct apim_match){.reason = APIM_NO_API};
+    } else {
+        apim_match(table, view, r->host.arena, &r->apim_match);
+    }
+    r->host.apim.match = &r->apim_match;
+    start(r);
+}
+
+static void redirect(struct request *r, const struct route_request *view)
+{
+    uint32_t status = 0;
+    struct field location = {.name = SLICE("location"), .id = FIELD_LOCATION};
+    if (!route_redirect_location(&r->route, view, r->host.arena, &status, &location.value)) {
+        reply_plain(r, 500, "", 0, "direct_response");
+        return;
+    }
+    struct local_reply reply = {.status = status, .fields = &location, .n_fields = 1, .details = SLICE("direct_response")};
+    reply_local(&r->host, &reply);
+}
+
+static void direct(struct request *r)
+{
+    const struct direct_conf *d = &r->route.rule->direct;
+    struct local_reply reply = {
+        .status = d->status,
+        .body = d->body,
+        .content_type = d->body.n > 0 ? SLICE("text/plain") : SLICE_NONE,
+        .details = SLICE("direct_response"),
+    };
+    reply_local(&r->host, &reply);
+}
+
+static void no_route(struct request *r, const char *details)
+{
+    stat_add(r->stats->no_route, loop_index(r->owner->loop), 1);
+    reply_plain(r, 404, "", FLAG_NO_ROUTE, details);
+}
+
+void request_route(struct request *r)
+{
+    const struct route_table *table = r->hcm->inline_routes != NULL
+                                          ? r->hcm->inline_routes
+                                          : snapshot_routes(r->host.snapshot, r->hcm->route_name);
+    if (table == NULL) {
+        no_route(r, "route_configuration_not_found");
+        return;
+    }
+    struct route_request view = request_view(r);
+    route_table_match(table, &view, exchanger_random(r->owner), r->host.arena, &r->route);
+    if (r->route.rule != NULL) {
+        r->record.route = r->route.rule->name;
+    }
+    switch (r->route.outcome) {
+    case ROUTE_FORWARD:
+        r->forward = &r->route.rule->forward;
+        r->cluster = r->route.cluster;
+        start(r);
+        return;
+    case ROUTE_DIRECT:
+        direct(r);
+        return;
+    case ROUTE_REDIRECT:
+        redirect(r, &view);
+        return;
+    case ROUTE_APIM:
+        start_api(r, &view);
+        return;
+    case ROUTE_NO_HOST:
+    case ROUTE_NO_MATCH:
+        no_route(r, "route_not_found");
+        return;
+    case ROUTE_DENIED:
+        reply_plain(r, 403, "", 0, "route_regex_limit");
+        return;
+    }
+}

@@ -1,0 +1,214 @@
+/* A raw TCP session (tcp_proxy): no codec, the same pump. Tunnelled ones ask their cluster's dialer for a CONNECT. */
+#include "base/mem.h"
+#include "proxy/exchange/internal.h"
+
+struct session {
+    struct list link;
+    struct exchanger *owner;
+    struct connection *connection;
+    struct listener_conf *listener; /* held: tcp_conf lives in it */
+    const struct tcp_conf *conf;
+    struct arena *arena;
+    struct stream *down, *up;
+    struct acquire *acquire;
+    struct timer idle;
+    struct record record;
+    unsigned attempts;
+    bool up_over, down_over; /* closed in order; bytes of it may still wait for room on the other side */
+};
+
+static void session_free(void *p)
+{
+    struct session *s = p;
+    arena_destroy(&s->arena);
+    mem_free(s);
+}
+
+static void session_end(struct session *s)
+{
+    struct exchanger *e = s->owner;
+    s->record.end_us = loop_now_us(e->loop);
+    if (s->down != NULL) {
+        s->record.bytes_received = s->down->bytes_in;
+        s->record.bytes_sent = s->down->bytes_out;
+    }
+    for (size_t i = 0; i < s->conf->n_access_logs; i++) {
+        access_log_write(s->conf->access_logs[i], &s->record);
+    }
+    timer_cancel(&s->idle);
+    upstream_cancel(&s->acquire);
+    stream_release(&s->up);
+    stream_release(&s->down);
+    list_remove(&s->link);
+    listener_conf_unref(&s->listener);
+    connection_done(s->connection);
+    loop_free_later(e->loop, session_free, s);
+    exchanger_closed(e);
+}
+
+void session_cut(struct list *link)
+{
+    session_end(container_of(link, struct session, link));
+}
+
+static void move(struct session *s, struct stream *from, struct stream *to)
+{
+    if (from != NULL && to != NULL && pump(from, to) > 0 && timer_is_set(&s->idle)) {
+        timer_set_in(&s->idle, s->conf->idle_timeout_ms);
+    }
+}
+
+static void check_end(struct session *s);
+
+static void on_down_readable(void *ctx)
+{
+    struct session *s = ctx;
+    move(s, s->down, s->up);
+    if (s->up_over || s->down_over) {
+        check_end(s);
+    }
+}
+
+static void on_down_writable(void *ctx)
+{
+    struct session *s = ctx;
+    move(s, s->up, s->down);
+    if (s->up_over || s->down_over) {
+        check_end(s);
+    }
+}
+
+static void on_no_head(void *ctx, struct head *head)
+{
+    (void)ctx;
+    (void)head;
+}
+
+/* One side is over for good: the session ends once all its bytes have gone to the other, on an error at once. */
+static void check_end(struct session *s)
+{
+    bool up_done = s->up_over && buf_is_empty(&s->up->in);
+    bool down_done = s->down_over && (s->up == NULL || buf_is_empty(&s->down->in));
+    if (up_done || down_done) {
+        session_end(s);
+    }
+}
+
+static void side_closed(struct session *s, const struct err *why)
+{
+    if (why->kind != ERR_NONE) {
+        s->record.termination = arena_slice(s->arena, slice_of(why->text));
+        session_end(s);
+        return;
+    }
+    move(s, s->down, s->up);
+    move(s, s->up, s->down);
+    check_end(s);
+}
+
+static void on_down_closed(void *ctx, const struct err *why)
+{
+    struct session *s = ctx;
+    s->down_over = true;
+    side_closed(s, why);
+}
+
+static void on_up_closed(void *ctx, const struct err *why)
+{
+    struct session *s = ctx;
+    s->up_over = true;
+    side_closed(s, why);
+}
+
+static const struct stream_events down_events = {
+    .on_head = on_no_head,
+    .on_readable = on_down_readable,
+    .on_writable = on_down_writable,
+    .on_closed = on_down_closed,
+};
+
+static const struct stream_events up_events = {
+    .on_head = on_no_head,
+    .on_readable = on_down_writable, /* the same move, seen from the other side */
+    .on_writable = on_down_readable,
+    .on_closed = on_up_closed,
+};
+
+static void session_acquire(struct session *s);
+
+static void on_ready(void *ctx, struct stream *up, const struct upstream_target *target)
+{
+    struct session *s = ctx;
+    s->acquire = NULL;
+    s->up = up;
+    s->record.reached_upstream = true;
+    s->record.upstream_host = arena_slice(s->arena, slice_of(target->host));
+    s->record.upstream_start_us = loop_now_us(s->owner->loop);
+    move(s, s->down, s->up);
+    if (s->up != NULL) {
+        move(s, s->up, s->down);
+    }
+}
+
+static void on_failed(void *ctx, const struct err *why, const struct upstream_target *target)
+{
+    struct session *s = ctx;
+    (void)target;
+    s->acquire = NULL;
+    if (++s->attempts < s->conf->max_connect_attempts) {
+        session_acquire(s);
+        return;
+    }
+    s->record.flags |= FLAG_UPSTREAM_CONNECTION_FAILURE;
+    s->record.upstream_failure = arena_slice(s->arena, slice_of(why->text));
+    session_end(s);
+}
+
+static const struct acquire_events acquire_events = {.on_ready = on_ready, .on_failed = on_failed};
+
+static void session_acquire(struct session *s)
+{
+    struct acquire_request request = {
+        .cluster = s->conf->cluster,
+        .arena = s->arena,
+        .stream_events = &up_events,
+        .stream_ctx = s,
+        .raw = true,
+    };
+    s->record.attempts++;
+    s->acquire = upstream_acquire(s->owner->upstream, &request, &acquire_events, s);
+}
+
+static void on_idle(struct timer *timer)
+{
+    struct session *s = container_of(timer, struct session, idle);
+    s->record.flags |= FLAG_STREAM_IDLE_TIMEOUT;
+    session_end(s);
+}
+
+void session_create(struct exchanger *e, struct connection *c, const struct connection_view *view, struct transport **t)
+{
+    struct session *s = mem_alloc(sizeof *s);
+    s->owner = e;
+    s->connection = c;
+    s->listener = listener_conf_ref(view->listener);
+    s->conf = view->chain->tcp;
+    s->arena = arena_create(0);
+    s->record = (struct record){
+        .start_wall_us = loop_wall_us(e->loop),
+        .start_us = loop_now_us(e->loop),
+        .downstream = view->info,
+        .client = view->info->remote,
+        .listener = view->listener->name,
+        .filter_chain = view->chain->name,
+        .cluster = s->conf->cluster,
+    };
+    timer_init(&s->idle, e->loop, on_idle);
+    if (s->conf->idle_timeout_ms != 0) {
+        timer_set_in(&s->idle, s->conf->idle_timeout_ms);
+    }
+    list_push(&e->sessions, &s->link);
+    exchanger_opened(e);
+    s->down = raw_stream_create(t, s->arena, &down_events, s);
+    session_acquire(s);
+}
