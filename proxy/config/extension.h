@@ -21,10 +21,11 @@ enum extension_kind {
 struct extension_type {
     enum extension_kind kind;
     const char *message; /* full name, "egret.apim.v1.ApimFilter" */
-    /* message: the unpacked protobuf-c structure of that type. NULL with err when it is not acceptable. Memory in the
-     * arena needs no destroy; NULL destroy is fine. */
+    /* message: the unpacked protobuf-c structure of that type, with every field of our .proto; a field that the type does
+     * not build must be refused here. It is gone after the call: copy. NULL with err ("field: reason") when it is not
+     * acceptable. Memory in the arena needs no destroy; NULL destroy is fine. */
     void *(*build)(const void *message, struct arena *arena, struct err *err);
-    void (*destroy)(void *object);
+    void (*destroy)(void *object); /* not for PER_ROUTE: those live in their route table's arena alone */
 };
 
 struct extension_registry;

@@ -6,6 +6,8 @@
  */
 #pragma once
 #include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
 
 #include "base/slice.h"
 #include "proxy/codec/h1.h"
@@ -83,6 +85,7 @@ struct cluster_conf {
     uint32_t dns_refresh_ms;
     bool respect_dns_ttl;
     bool is_static; /* from the bootstrap: CDS cannot replace it */
+    struct cleanup *cleanups; /* what else dies with it: TLS contexts, … */
 };
 
 /* ---- listeners ---- */
@@ -99,6 +102,19 @@ struct tcp_conf {
     void *const *access_logs; /* objects built by ACCESS_LOG extensions */
     size_t n_access_logs;
     struct slice stat_prefix;
+};
+
+/* typed_per_filter_config of a route, virtual host, weighted cluster or route table: its `user` in proxy/route/conf.h
+ * points to this, NULL when there is none. The entry "egret.apim" of a virtual host is vhost_conf.apim instead. */
+struct filter_override {
+    struct slice name; /* of the filter in the chain */
+    const struct extension_type *type; /* NULL: only `disabled` */
+    void *config;
+    bool disabled;
+};
+struct filter_overrides {
+    const struct filter_override *items;
+    size_t n;
 };
 
 struct filter_conf {
@@ -191,6 +207,7 @@ struct listener_conf {
     size_t n_chains;
     const struct chain_conf *default_chain;
     bool is_static;
+    struct cleanup *cleanups;
 };
 
 /* Filter chain for a connection, in Envoy's order of criteria (refs: listener filter chain match); NULL: none. */
