@@ -10,6 +10,8 @@
 #include "proto/duration.h"
 #include "proto/guard.h"
 
+enum { DEEPEST = 256 };
+
 static void dump_duration(struct dumping *d, const ProtobufCMessage *m)
 {
     const Google__Protobuf__Duration *duration = (const void *)m;
@@ -24,8 +26,10 @@ static void dump_any(struct dumping *d, const ProtobufCMessage *m)
     struct arena *arena = arena_create(0);
     struct guard guard = guard_default();
     guard.allow_unbuilt = true;
-    ProtobufCMessage *content =
-        guard_unpack_any(&guard, slice_of(any->type_url), slice_make(any->value.data, any->value.len), arena, NULL);
+    bool deep = d->level > DEEPEST; /* an Any can hold an Any for as long as there are bytes */
+    ProtobufCMessage *content = deep ? NULL
+                                     : guard_unpack_any(&guard, slice_of(any->type_url),
+                                                        slice_make(any->value.data, any->value.len), arena, NULL);
     bool first = false;
     dump_open(d, '{');
     dump_item(d, true);
