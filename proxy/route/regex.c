@@ -39,7 +39,7 @@ static bool compile(struct regex *re, struct slice pattern, enum regex_use use, 
     pcre2_compile_context *context = pcre2_compile_context_create(memory);
     pcre2_set_newline(context, PCRE2_NEWLINE_LF); /* '.' leaves out \n only */
     pcre2_set_parens_nest_limit(context, 100);
-    uint32_t options = PCRE2_UTF | PCRE2_MATCH_INVALID_UTF | PCRE2_DOLLAR_ENDONLY | PCRE2_NEVER_BACKSLASH_C;
+    uint32_t options = PCRE2_UTF | PCRE2_DOLLAR_ENDONLY | PCRE2_NEVER_BACKSLASH_C;
     if (use == REGEX_WHOLE) {
         options |= PCRE2_ANCHORED | PCRE2_ENDANCHORED;
     }

@@ -10,7 +10,7 @@ struct arena;
 struct err;
 struct regex;
 
-enum regex_result { REGEX_NO, REGEX_YES, REGEX_LIMIT /* too much work, or memory: no statement */ };
+enum regex_result { REGEX_NO, REGEX_YES, REGEX_LIMIT /* too much work or memory, or no UTF-8: no statement */ };
 
 enum regex_use { REGEX_WHOLE, REGEX_ANYWHERE };
 
