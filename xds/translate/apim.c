@@ -1,0 +1,257 @@
+/*
+ * Egret's own resources for a sidecar: the Apis this gateway serves and all that they reach. Fail closed: what the
+ * resources cannot say exactly is closed with a reason.
+ */
+#include <string.h>
+
+#include "pb/egret/apim/v1/apim.pb-c.h"
+#include "xds/translate/group.h"
+#include "xds/translate/apim.h"
+
+static char *text(struct group *g, const char *s)
+{
+    return arena_str(g->arena, slice_of(s));
+}
+
+static void reach(struct map *set, const char *name)
+{
+    if (name != NULL && name[0] != '\0') {
+        map_put(set, slice_of(name), NULL);
+    }
+}
+
+static bool is_reached(const struct map *set, const char *name)
+{
+    return map_has(set, slice_of(name));
+}
+
+static bool program_closes(const struct catalog_program *p)
+{
+    for (unsigned s = 0; s < POLICY_SECTIONS; s++) {
+        for (size_t i = 0; i < p->policy->sections[s].n; i++) {
+            if (p->policy->sections[s].items[i].op == POLICY_CLOSED) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+static bool program_only_inherits(const struct catalog_program *p)
+{
+    for (unsigned s = 0; s < POLICY_SECTIONS; s++) {
+        const struct policy_list *l = &p->policy->sections[s];
+        bool plain = l->n == 1 && l->items[0].op == POLICY_BASE;
+        if (!plain) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Why the whole API answers 501 here, or NULL. */
+static const char *api_closed(const struct apim *m, const struct catalog_api *api)
+{
+    const struct catalog *c = m->g->in->catalog;
+    if (c->closed != NULL) {
+        return c->closed;
+    }
+    if (api->o.closed != NULL) {
+        return api->o.closed;
+    }
+    if (api->type == CATALOG_API_OTHER) {
+        return arena_printf(m->g->arena, "%s:%u: APIs of type %s are not served", api->o.file, api->o.line,
+                            api->type_text);
+    }
+    const struct catalog_program *workspace =
+        api->workspace_program[0] == '\0' ? NULL : catalog_find_program(c, api->workspace_program);
+    if (workspace != NULL && !program_only_inherits(workspace)) {
+        return arena_printf(m->g->arena, "%s:%u: a workspace's own policy is not carried out yet", workspace->o.file,
+                            workspace->o.line);
+    }
+    return NULL;
+}
+
+/* A product whose document holds something that cannot run: its whole context answers 501. */
+static const char *product_closed(const struct catalog *c, const struct catalog_product *p)
+{
+    if (p->o.closed != NULL) {
+        return p->o.closed;
+    }
+    const struct catalog_program *program = p->program[0] == '\0' ? NULL : catalog_find_program(c, p->program);
+    return program != NULL && program_closes(program)
+               ? (p->program_closed != NULL ? p->program_closed : "its policy cannot run")
+               : NULL;
+}
+
+/*
+ * An operation is closed here when any context is that its product does not close already: the resources have no
+ * place for "open with this product, closed with that one".
+ */
+static const char *operation_closed(const struct apim *m, const struct catalog_operation *op)
+{
+    if (op->closed != NULL) {
+        return op->closed;
+    }
+    const struct catalog *c = m->g->in->catalog;
+    for (size_t i = 0; i < op->context_count; i++) {
+        const struct catalog_context *x = &op->contexts[i];
+        const struct catalog_product *p = x->product[0] == '\0' ? NULL : catalog_find_product(c, x->product);
+        if (x->closed != NULL && (p == NULL || product_closed(c, p) == NULL)) {
+            return x->closed;
+        }
+    }
+    return NULL;
+}
+
+static Egret__Apim__V1__Operation *make_operation(struct apim *m, const struct catalog_operation *op)
+{
+    struct group *g = m->g;
+    Egret__Apim__V1__Operation *out = arena_alloc(g->arena, sizeof *out);
+    egret__apim__v1__operation__init(out);
+    out->id = text(g, op->id);
+    out->method = text(g, op->method);
+    out->url_template = text(g, op->url_template);
+    out->program = text(g, op->program);
+    const char *closed = operation_closed(m, op);
+    out->closed = text(g, closed);
+    reach(m->programs, op->program);
+    for (size_t i = 0; i < op->context_count; i++) {
+        reach(m->backends, op->contexts[i].backend);
+    }
+    return out;
+}
+
+static Egret__Apim__V1__Api__VersionScheme version_scheme(enum catalog_version_scheme scheme)
+{
+    switch (scheme) {
+    case CATALOG_VERSION_SEGMENT:
+        return EGRET__APIM__V1__API__VERSION_SCHEME__SEGMENT;
+    case CATALOG_VERSION_HEADER:
+        return EGRET__APIM__V1__API__VERSION_SCHEME__HEADER;
+    case CATALOG_VERSION_QUERY:
+        return EGRET__APIM__V1__API__VERSION_SCHEME__QUERY;
+    case CATALOG_VERSION_NONE:
+        break;
+    }
+    return EGRET__APIM__V1__API__VERSION_SCHEME__NONE;
+}
+
+static Egret__Apim__V1__Api__Type api_type(enum catalog_api_type type)
+{
+    switch (type) {
+    case CATALOG_API_WEBSOCKET:
+        return EGRET__APIM__V1__API__TYPE__WEBSOCKET_API;
+    case CATALOG_API_GRAPHQL:
+        return EGRET__APIM__V1__API__TYPE__GRAPHQL_API;
+    case CATALOG_API_SOAP:
+        return EGRET__APIM__V1__API__TYPE__SOAP_API;
+    case CATALOG_API_HTTP:
+    case CATALOG_API_OTHER:
+        break;
+    }
+    return EGRET__APIM__V1__API__TYPE__HTTP_API;
+}
+
+static void fill_identity(struct group *g, const struct catalog_api *api, Egret__Apim__V1__Api *out)
+{
+    out->name = text(g, api->o.name);
+    out->api_id = text(g, api->id);
+    out->display_name = text(g, api->display_name);
+    out->path = text(g, api->path);
+    out->version_scheme = version_scheme(api->version_scheme);
+    out->version_parameter = text(g, api->version_parameter);
+    out->version = text(g, api->version);
+    out->revision = text(g, api->revision);
+    out->is_current = api->is_current;
+    out->is_online = api->is_online;
+    out->http = api->http;
+    out->https = api->https;
+    out->key_header = text(g, api->key_header);
+    out->key_query = text(g, api->key_query);
+    out->subscription_required = api->subscription_required;
+    out->type = api_type(api->type);
+}
+
+static void add_api(struct apim *m, const struct catalog_api *api)
+{
+    struct group *g = m->g;
+    Egret__Apim__V1__Api out = EGRET__APIM__V1__API__INIT;
+    fill_identity(g, api, &out);
+    out.n_operations = api->operation_count;
+    out.operations = arena_alloc(g->arena, (api->operation_count + 1) * sizeof out.operations[0]);
+    for (size_t i = 0; i < api->operation_count; i++) {
+        out.operations[i] = make_operation(m, &api->operations[i]);
+    }
+    out.n_products = api->product_count;
+    out.products = arena_alloc(g->arena, (api->product_count + 1) * sizeof out.products[0]);
+    for (size_t i = 0; i < api->product_count; i++) {
+        out.products[i] = text(g, api->products[i]);
+        reach(m->products, api->products[i]);
+    }
+    out.backend = text(g, api->backend);
+    out.service_program = text(g, api->service_program);
+    out.api_program = text(g, api->program);
+    out.closed = text(g, api_closed(m, api));
+    reach(m->apis, api->resource);
+    reach(m->backends, api->backend);
+    reach(m->programs, api->service_program);
+    reach(m->programs, api->program);
+    group_add_message(g, TYPE_URL("egret.apim.v1.Api"), api->o.name, &out.base);
+}
+
+static void add_apis(struct apim *m)
+{
+    const struct catalog *c = m->g->in->catalog;
+    const struct catalog_gateway *gateway = group_gateway(m->g);
+    for (size_t i = 0; i < c->apis.n; i++) {
+        const struct catalog_api *api = c->apis.items[i];
+        bool mine = c->gateways.n == 0 || (gateway != NULL && catalog_gateway_serves(gateway, api));
+        if (mine && api->path_known) { /* without its path it would swallow every call; the catalog says so */
+            add_api(m, api);
+        }
+    }
+}
+
+static void add_products(struct apim *m)
+{
+    struct group *g = m->g;
+    const struct catalog *c = g->in->catalog;
+    for (size_t i = 0; i < c->products.n; i++) {
+        const struct catalog_product *p = c->products.items[i];
+        if (!is_reached(m->products, p->o.name)) {
+            continue;
+        }
+        Egret__Apim__V1__Product out = EGRET__APIM__V1__PRODUCT__INIT;
+        out.name = text(g, p->o.name);
+        out.product_id = text(g, p->id);
+        out.published = p->published;
+        out.subscription_required = p->subscription_required;
+        out.program = text(g, p->program);
+        out.closed = text(g, product_closed(c, p));
+        reach(m->programs, p->program);
+        group_add_message(g, TYPE_URL("egret.apim.v1.Product"), p->o.name, &out.base);
+    }
+}
+
+void apim_resources(struct group *g)
+{
+    struct apim m = {
+        .g = g,
+        .apis = map_create(NULL),
+        .products = map_create(NULL),
+        .programs = map_create(NULL),
+        .backends = map_create(NULL),
+        .secrets = map_create(NULL),
+    };
+    add_apis(&m);
+    add_products(&m);
+    apim_programs(&m);
+    apim_backends(&m);
+    apim_subscriptions(&m);
+    map_destroy(&m.apis);
+    map_destroy(&m.products);
+    map_destroy(&m.programs);
+    map_destroy(&m.backends);
+    map_destroy(&m.secrets);
+}

@@ -1,0 +1,112 @@
+/*
+ * How a sidecar reaches backends: one cluster for each scheme, host, port and way out; a tunnel (an internal listener)
+ * where the way leads through an egress gateway; one cluster for each gateway.
+ */
+#include <string.h>
+
+#include "xds/translate/egress.h"
+#include "xds/translate/fill.h"
+#include "xds/translate/group.h"
+
+/* Debian's bundle, on the sidecar's host: used when the settings name no other. */
+static const char SYSTEM_CA[] = "/etc/ssl/certs/ca-certificates.crt";
+
+static const char *san_match(struct arena *a, const char *host)
+{
+    return fill(a, "'match_typed_subject_alt_names': [{'san_type': $s, 'matcher': {'exact': $s}}]",
+                is_ip_literal(host) ? "IP_ADDRESS" : "DNS", host);
+}
+
+static const char *validation(struct group *g, const struct catalog_backend *b)
+{
+    const char *ca = g->in->config->backend_ca;
+    const char *chain = b->validate_chain ? fill(g->arena, "'trusted_ca': {'filename': $s}", ca[0] == '\0' ? SYSTEM_CA : ca)
+                                          : "\"trust_chain_verification\": \"ACCEPT_UNTRUSTED\"";
+    return b->validate_name ? fill(g->arena, "{$r, $r}", chain, san_match(g->arena, b->host))
+                            : fill(g->arena, "{$r}", chain);
+}
+
+static const char *upstream_tls(struct arena *a, const char *sni, const char *common)
+{
+    const char *said = is_ip_literal(sni) ? "" : fill(a, "'sni': $s, ", sni);
+    return fill(a,
+                ", 'transport_socket': {'name': 'envoy.transport_sockets.tls', 'typed_config': {'@type': '" TYPE_URL(
+                    "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext") "', $r'common_tls_context': $r}}",
+                said, common);
+}
+
+/* Towards an egress gateway: mTLS, HTTP/2, and pings, so that a dead gateway is noticed under an idle tunnel. */
+static const char *gateway_cluster(struct group *g, const Egret__Control__V1__Gateway *gateway)
+{
+    struct arena *a = g->arena;
+    const char *name = arena_printf(a, "gateway/%s", gateway->name);
+    if (!group_begins(g, TYPE_CLUSTER, name)) {
+        return name;
+    }
+    const char *sni = gateway->sni[0] == '\0' ? gateway->address : gateway->sni;
+    const char *common =
+        fill(a,
+             "{'alpn_protocols': ['h2'], 'tls_certificates': [$r], 'validation_context': {'trusted_ca': {'filename': "
+             "$s}, $r}}",
+             json_certificate(a, (struct json_certificate){gateway->sidecar_certificate, gateway->sidecar_private_key}),
+             gateway->sidecar_ca, san_match(a, sni));
+    group_add_json(
+        g, TYPE_CLUSTER, name,
+        fill(a,
+             "{'name': $s, 'type': $s, 'connect_timeout': '5s', 'load_assignment': $r, "
+             "'typed_extension_protocol_options': {'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': {'@type': "
+             "'" TYPE_URL("envoy.extensions.upstreams.http.v3.HttpProtocolOptions") "', 'explicit_http_config': "
+             "{'http2_protocol_options': {'connection_keepalive': {'interval': '30s', 'timeout': '5s'}}}}}$r}",
+             name, is_ip_literal(gateway->address) ? "STATIC" : "STRICT_DNS",
+             json_endpoint(a, name, json_address(a, gateway->address, gateway->port)), upstream_tls(a, sni, common)));
+    return name;
+}
+
+/* The internal listener whose bytes leave as a CONNECT stream; its name is the cluster's address. */
+static const char *tunnel(struct group *g, const Egret__Control__V1__Gateway *gateway, const char *target)
+{
+    struct arena *a = g->arena;
+    const char *name = arena_printf(a, "tunnel/%s/%s", gateway->name, target);
+    if (!group_begins(g, TYPE_LISTENER, name)) {
+        return name;
+    }
+    group_add_json(g, TYPE_LISTENER, name,
+                   fill(a,
+                        "{'name': $s, 'internal_listener': {}, 'filter_chains': [{'filters': [{'name': "
+                        "'envoy.filters.network.tcp_proxy', 'typed_config': {'@type': '" TYPE_URL(
+                            "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy") "', 'stat_prefix': 'tunnel', "
+                        "'cluster': $s, 'tunneling_config': {'hostname': $s}}}]}]}",
+                        name, gateway_cluster(g, gateway), target));
+    return name;
+}
+
+static const char *cluster_name(struct arena *a, const struct catalog_backend *b, const char *target,
+                                const struct egress_route *route)
+{
+    return arena_printf(a, "%s/%s%s%s%s%s", b->https ? "https" : "http", target, route->gateway == NULL ? "" : "@",
+                        route->gateway == NULL ? "" : route->gateway->name,
+                        b->https && !b->validate_chain ? ";any-chain" : "",
+                        b->https && !b->validate_name ? ";any-name" : "");
+}
+
+const char *backend_cluster(struct group *g, const struct catalog_backend *backend)
+{
+    struct arena *a = g->arena;
+    struct egress_route route = egress_find(g->in->config, backend->host, backend->port);
+    const char *target = host_port(a, backend->host, backend->port);
+    const char *name = cluster_name(a, backend, target, &route);
+    if (!group_begins(g, TYPE_CLUSTER, name)) {
+        return name;
+    }
+    const char *address = route.gateway == NULL ? json_address(a, backend->host, backend->port)
+                                                : fill(a, "{'envoy_internal_address': {'server_listener_name': $s}}",
+                                                       tunnel(g, route.gateway, target));
+    const char *type = route.gateway != NULL || is_ip_literal(backend->host) ? "STATIC" : "STRICT_DNS";
+    const char *tls = !backend->https ? ""
+                                      : upstream_tls(a, backend->host,
+                                                     fill(a, "{'validation_context': $r}", validation(g, backend)));
+    group_add_json(g, TYPE_CLUSTER, name,
+                   fill(a, "{'name': $s, 'type': $s, 'connect_timeout': '10s', 'load_assignment': $r$r}", name, type,
+                        json_endpoint(a, name, address), tls));
+    return name;
+}

@@ -1,0 +1,39 @@
+/*
+ * translate: catalog and settings → the resources of one node group. A group is a node.cluster: the id of an API
+ * management gateway (sidecars), or "egress/<name>" (an egress gateway). Pure and deterministic: equal input gives equal
+ * bytes. Control server's main thread.
+ */
+#pragma once
+#include <stdbool.h>
+
+#include "base/crypto/crypto.h"
+#include "base/err.h"
+#include "base/slice.h"
+#include "pb/egret/control/v1/config.pb-c.h"
+#include "xds/catalog/catalog.h"
+
+struct translate_input {
+    const struct catalog *catalog;
+    const Egret__Control__V1__Config *config; /* checked: what it names exists in it */
+    struct hmac *const *macs;                 /* one for each of config->mac_keys */
+};
+
+struct translate_sink {
+    bool (*add)(void *ctx, struct slice type_url, struct slice name, struct slice bytes, struct err *err);
+    void *ctx;
+};
+
+/* false, ERR_DENIED: no such gateway. Which ones exist is known once the folder has gateways. */
+bool translate_knows(const struct translate_input *in, struct slice cluster, struct err *err);
+/* Every resource of the group, each once. false: our own bug, or what the sink said. */
+bool translate_group(const struct translate_input *in, const char *cluster, const struct translate_sink *sink,
+                     struct err *err);
+
+/* What partners must whitelist: a row for each egress entry's host and port that leaves through a pool. */
+struct translate_egress_row {
+    const char *host;
+    uint32_t port;
+    const char *gateway, *pool, *source; /* source: the address used now; "" without a pool */
+};
+void translate_each_egress(const struct translate_input *in,
+                           void (*fn)(void *ctx, const struct translate_egress_row *row), void *ctx);
