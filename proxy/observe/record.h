@@ -78,6 +78,8 @@ struct record {
     struct slice correlation_id;
     struct slice api_id, api_revision, operation_id, product_id, user_id, subscription_id;
     struct record_error last_error; /* the one that decided the answer */
+    const struct record_error *errors; /* what led to it, first to last; none given: last_error alone */
+    size_t n_errors;
 };
 
 /* An access logger: built by the registered ACCESS_LOG extensions; write is called on the worker's thread. */
