@@ -136,6 +136,7 @@ void pool_free(void *p, size_t cap)
         return;
     }
     unsigned c = class_of(cap);
+    cap = c < CLASS_COUNT ? (size_t)1 << (c + CLASS_MIN_SHIFT) : cap; /* the caller may only know what it asked for */
     if (!pools_on || c >= CLASS_COUNT || free_lists[c].bytes + cap > LIST_BYTES) {
         free(p);
         return;
