@@ -21,11 +21,20 @@ struct tls_san_match { /* one of: exact, prefix, suffix, contains */
     bool ignore_case;
 };
 
+struct tls_pin { /* SHA-256 of the certificate, or of its SubjectPublicKeyInfo */
+    bool spki;
+    unsigned char sha256[32];
+};
+
 struct tls_config {
     bool server;
     struct tls_pem chain, key; /* empty text: none */
     struct tls_pem trusted_ca; /* empty: none, unless system_roots */
     bool system_roots;
+    struct tls_pem crl;      /* revocation lists for trusted_ca; empty: not checked; else each CA of a chain needs one */
+    bool crl_leaf_only;
+    const struct tls_pin *pins; /* the leaf must match one, besides everything else; n_pins 0: no such check */
+    size_t n_pins;
     bool require_client_cert; /* server */
     bool verify;              /* client: verify the peer; off only where the operator said so */
     const struct tls_san_match *sans; /* any of these must match; n_sans 0: client checks verify_name, server any */
@@ -35,9 +44,12 @@ struct tls_config {
     size_t n_alpn;
     int min_version, max_version; /* 0x0303, 0x0304; 0: default (1.2 … 1.3) */
     struct slice ciphers;         /* OpenSSL list for TLS 1.2; empty: default */
+    struct slice curves;          /* OpenSSL group list ("X25519:P-256"); empty: default */
     struct slice session_ticket_seed; /* server: ticket keys are derived from it per context; empty: random */
 };
 
+/* Once, before anything else of OpenSSL runs: its memory comes from the per-thread pools of base/mem.h from then on. */
+void tls_use_pools(void);
 struct tls_context *tls_context_create(const struct tls_config *config, struct err *err); /* checks everything now */
 struct tls_context *tls_context_ref(struct tls_context *c);
 void tls_context_unref(struct tls_context **c);
@@ -45,7 +57,10 @@ struct slice tls_context_hash(const struct tls_context *c); /* equal content, eq
 /* For /certs: subject, SANs, expiry of the chain as JSON text in libc memory. */
 char *tls_context_describe(const struct tls_context *c);
 
-/* Wraps `lower` (takes it). `sni` overrides the context's name for this connection when not empty (auto_sni). */
+/* Wraps `lower` (takes it), whatever its state; on_open follows the handshake. There is no handshake deadline in here:
+ * the owner has one for the whole dial. A peer that ends without close_notify gives in_eof with in_truncated. Our
+ * transport_finish sends close_notify and finishes lower; until then the other direction stays open. Failures before
+ * on_open are ERR_TLS (or lower's own), with retry ALWAYS on the client side. `sni` overrides the context's name for this connection when not empty (auto_sni). */
 struct transport *tls_transport_client(struct transport *lower, struct tls_context *context, struct slice sni);
 struct transport *tls_transport_server(struct transport *lower, struct tls_context *context);
 
