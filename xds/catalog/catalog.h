@@ -18,22 +18,46 @@ struct catalog_hash {
     uint64_t hi, lo;
 };
 
+enum catalog_problem_kind { CATALOG_WARNING, CATALOG_STALE, CATALOG_CLOSED };
+
+struct catalog_problem {
+    enum catalog_problem_kind kind;
+    const char *file;      /* relative to the folder; the overrides file as given */
+    uint32_t line, column; /* column 0: not known */
+    const char *object;    /* resource name of what is concerned; operations "apis/x;rev=1/operations/get"; "" all */
+    const char *reason;
+};
+
 /* What every object begins with. */
 struct catalog_object {
-    const char *name;   /* resource name */
-    const char *file;   /* where it is said, relative to the folder */
-    uint32_t line;      /* 1 when nothing closer is known */
-    const char *closed; /* NULL: open; else why nothing of it is served, as "file:line: reason" */
-    bool stale;         /* some file of it is unreadable and its last good form serves */
+    const char *name;         /* resource name */
+    const char *file;         /* where it is said, relative to the folder */
+    uint32_t line;            /* 1 when nothing closer is known */
+    const char *closed;       /* NULL: open; else why nothing of it is served, as "file:line: reason" */
+    bool stale;               /* some file of it is unreadable and its last good form serves */
     struct catalog_hash hash; /* over its content: file positions do not count, reasons do */
     /* the catalog's own */
+    const struct catalog_problem *problems;
+    size_t problem_count, problem_cap;
     uint64_t inputs;
     unsigned refs;
+    void (*fini)(struct catalog_object *o); /* what the arena does not hold; may be NULL */
     struct arena *arena;
 };
 
-enum catalog_version_scheme { CATALOG_VERSION_NONE, CATALOG_VERSION_SEGMENT, CATALOG_VERSION_HEADER, CATALOG_VERSION_QUERY };
-enum catalog_api_type { CATALOG_API_HTTP, CATALOG_API_WEBSOCKET, CATALOG_API_GRAPHQL, CATALOG_API_SOAP, CATALOG_API_OTHER };
+enum catalog_version_scheme {
+    CATALOG_VERSION_NONE,
+    CATALOG_VERSION_SEGMENT,
+    CATALOG_VERSION_HEADER,
+    CATALOG_VERSION_QUERY
+};
+enum catalog_api_type {
+    CATALOG_API_HTTP,
+    CATALOG_API_WEBSOCKET,
+    CATALOG_API_GRAPHQL,
+    CATALOG_API_SOAP,
+    CATALOG_API_OTHER
+};
 
 /*
  * An operation's policy chain depends on the call's context: with no product, or with one of the API's products.
@@ -92,10 +116,10 @@ struct catalog_product {
     bool published;
     bool subscription_required; /* false: an open product */
     const char *program;        /* name or "" */
-    const char *program_closed; /* first closing instruction of its document, for people; contexts say where it matters */
-    const char *const *apis;    /* catalog_api.resource, sorted */
+    const char
+        *program_closed;     /* first closing instruction of its document, for people; contexts say where it matters */
+    const char *const *apis; /* catalog_api.resource, sorted */
     size_t api_count;
-    bool serves; /* at least one API of it is served */
 };
 
 enum catalog_subscription_state {
@@ -114,7 +138,7 @@ struct catalog_subscription {
     const char *workspace, *id, *display_name, *owner;
     enum catalog_subscription_state state;
     enum catalog_scope scope;
-    const char *scope_name;              /* product name, or API resource; "" for all APIs */
+    const char *scope_name;                  /* product name, or API resource; "" for all APIs */
     const char *primary_key, *secondary_key; /* secret: never into a log. NULL: none known */
 };
 
@@ -129,7 +153,11 @@ struct catalog_credential {
     size_t part_count;
 };
 
-/* "backends/<id>", "apis/<id>;rev=<n>/backend" for a service URL, "base-urls/<hash>" for a URL written in a policy. */
+/*
+ * A literal credential is made a secret of its own: a named value "<backend name>/header/<header>" or "…/query/<name>".
+ * Names: "backends/<id>", "apis/<id>;rev=<n>/backend" for a service URL, "base-urls/<hash>" for a URL that a
+ * policy writes.
+ */
 struct catalog_backend {
     struct catalog_object o;
     const char *workspace, *id;
@@ -137,15 +165,15 @@ struct catalog_backend {
     bool https;
     const char *host; /* lower case, IPv6 without brackets */
     uint16_t port;
-    const char *authority; /* Host sent: port only when it is not the scheme's */
-    const char *base_path; /* "" or "/a/b", no slash at its end */
+    const char *authority;              /* Host sent: port only when it is not the scheme's */
+    const char *base_path;              /* "" or "/a/b", no slash at its end */
     bool validate_chain, validate_name; /* of an https backend's certificate */
     const struct catalog_credential *headers, *query;
     size_t header_count, query_count;
 };
 
 struct catalog_named_value {
-    struct catalog_object o; /* name: "namedvalues/<display name in lower case>" */
+    struct catalog_object o; /* name: "namedvalues/<display name in lower case>", or a backend's credential */
     const char *id, *display_name;
     bool secret;
     const char *value; /* NULL: not known here (a vault holds it, or nobody said it) */
@@ -154,7 +182,8 @@ struct catalog_named_value {
 struct catalog_program {
     struct catalog_object o; /* name: "policy", "apis/<id>;rev=<n>/policy", "apis/…/operations/<op id>/policy", … */
     struct policy_program *policy;
-    /* Resource name of the backend of each set-backend-service: catalog_program_backend. */
+    uint32_t first_line;         /* of o.file on which the document begins: 1, or its place in the overrides file */
+    const char *const *backends; /* for each inbound instruction: see catalog_program_backend */
 };
 
 struct catalog_gateway {
@@ -165,19 +194,10 @@ struct catalog_gateway {
     size_t api_count;
 };
 
-enum catalog_problem_kind { CATALOG_WARNING, CATALOG_STALE, CATALOG_CLOSED };
-struct catalog_problem {
-    enum catalog_problem_kind kind;
-    const char *file; /* relative to the folder; the overrides file as given */
-    uint32_t line, column; /* column 0: not known */
-    const char *object;    /* resource name of what is concerned; operations "apis/x;rev=1/operations/get"; "" all */
-    const char *reason;
-};
-
-#define CATALOG_LIST(type)                                                                                             \
-    struct {                                                                                                           \
-        struct type *const *items;                                                                                     \
-        size_t n;                                                                                                      \
+#define CATALOG_LIST(type)         \
+    struct {                       \
+        struct type *const *items; \
+        size_t n;                  \
     }
 
 struct catalog {
@@ -191,6 +211,7 @@ struct catalog {
     const struct catalog_problem *problems; /* sorted by file, line */
     size_t problem_count;
     const char *closed; /* not NULL: nothing may be served, and why (the overrides file cannot be read) */
+    size_t api_files;   /* apiInformation.json files, workspaces included */
     /* the catalog's own */
     unsigned refs;
     struct arena *arena;
@@ -212,6 +233,7 @@ const struct catalog_gateway *catalog_find_gateway(const struct catalog *c, cons
 const char *catalog_operation_closed(const struct catalog_operation *op, const char *product);
 /* Resource name of the backend that a set-backend-service of this program means; "" when there is none. */
 const char *catalog_program_backend(const struct catalog_program *program, const struct policy_instruction *i);
+bool catalog_product_serves(const struct catalog *c, const struct catalog_product *product); /* some API, open in it */
 bool catalog_gateway_serves(const struct catalog_gateway *gateway, const struct catalog_api *api);
 const char *catalog_problem_kind_name(enum catalog_problem_kind kind); /* "WARNING", "STALE", "CLOSED" */
 

@@ -24,7 +24,7 @@ void compile_close(struct compile *c, enum policy_section s, uint32_t line, cons
 void compile_element(struct compile *c, enum policy_section s, const xmlNode *e);
 
 /*
- * The attribute's text with named values in place. False: it cannot be literal, and a CLOSED says why. *out is NULL when
- * the element has no such attribute.
+ * The attribute's text with named values in place. False: it cannot be literal, and a CLOSED says why. *out is NULL
+ * when the element has no such attribute.
  */
 bool compile_attribute(struct compile *c, enum policy_section s, const xmlNode *e, const char *name, const char **out);

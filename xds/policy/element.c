@@ -76,7 +76,8 @@ bool compile_attribute(struct compile *c, enum policy_section s, const xmlNode *
         compile_close(c, s, line_of(e), "policy <%s>: attribute %s: named value {{%.*s}}: %s", name_of(e), name,
                       SLICE_ARG(slice_sub(value_name, 0, 256)), why);
     } else if (is_expression(strbuf_slice(&text))) {
-        compile_close(c, s, line_of(e), "policy <%s>: attribute %s: expressions are not supported yet", name_of(e), name);
+        compile_close(c, s, line_of(e), "policy <%s>: attribute %s: expressions are not supported yet", name_of(e),
+                      name);
     } else {
         *out = arena_str(c->program->arena, slice_trim(strbuf_slice(&text)));
         ok = true;

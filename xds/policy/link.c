@@ -1,4 +1,5 @@
-/* The effective policy: <base/> followed through the scopes (refs: APIM's "set or edit policies", section on scopes). */
+/* The effective policy: <base/> followed through the scopes (refs: APIM's "set or edit policies", section on scopes).
+ */
 #include "xds/policy/policy.h"
 
 struct link {

@@ -230,6 +230,16 @@ struct policy_program *policy_compile(struct slice document, const struct policy
     return p;
 }
 
+struct policy_program *policy_closed(const char *reason)
+{
+    struct policy_program *p = mem_alloc(sizeof *p);
+    p->arena = arena_create(512);
+    struct compile c = {.program = p};
+    close_all(&c, 1, 0, reason);
+    finish(&c);
+    return p;
+}
+
 void policy_destroy(struct policy_program **program)
 {
     if (*program == NULL) {

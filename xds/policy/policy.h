@@ -1,7 +1,7 @@
 /*
  * policy: one APIM policy document, compiled. Mirrors egret.apim.v1.PolicyProgram (four sections of instructions in
- * document order), with one more instruction, CLOSED: what stands there cannot run yet, so whoever reaches it is closed.
- * Programs are immutable after compiling and owned by whoever compiled them. Control server's main thread.
+ * document order), with one more instruction, CLOSED: what stands there cannot run yet, so whoever reaches it is
+ * closed. Programs are immutable after compiling and owned by whoever compiled them. Control server's main thread.
  */
 #pragma once
 #include <stdbool.h>
@@ -60,18 +60,20 @@ struct policy_named_values {
  */
 struct policy_program *policy_compile(struct slice document, const struct policy_named_values *values,
                                       struct policy_limits limits);
+/* A program that closes whoever reaches it, for a reason that stands outside the document. */
+struct policy_program *policy_closed(const char *reason);
 void policy_destroy(struct policy_program **program);
 const char *policy_section_name(enum policy_section section); /* "inbound", … */
-bool policy_is_closed(const struct policy_program *program);   /* some section holds a CLOSED */
+bool policy_is_closed(const struct policy_program *program);  /* some section holds a CLOSED */
 
 /*
- * The effective policy of one operation in one context. scopes: most specific first (operation, API, product, workspace,
- * service), NULL where a scope has no document. What stands behind the last scope's <base/> is APIM's built-in document:
- * <forward-request/> in the backend section, nothing elsewhere.
+ * The effective policy of one operation in one context. scopes: most specific first (operation, API, product,
+ * workspace, service), NULL where a scope has no document. What stands behind the last scope's <base/> is APIM's
+ * built-in document: <forward-request/> in the backend section, nothing elsewhere.
  */
 struct policy_effect {
-    const struct policy_instruction *closed; /* the first CLOSED reached in any section; NULL: none */
-    size_t closed_scope;                     /* index in scopes of the document it stands in */
+    const struct policy_instruction *closed;  /* the first CLOSED reached in any section; NULL: none */
+    size_t closed_scope;                      /* index in scopes of the document it stands in */
     const struct policy_instruction *backend; /* last set-backend-service reached in inbound, or NULL */
     size_t backend_scope;
     unsigned forwards; /* how many forward-request are reached in the backend section */
