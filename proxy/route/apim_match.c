@@ -57,7 +57,8 @@ static void make_prefixes(struct lookup *l)
         struct slice rest = slice_from(l->path, at + 1);
         struct slice segment = slice_sub(rest, 0, slice_find(rest, '/'));
         uint32_t start = (uint32_t)l->canon.n + (l->canon.segments > 0);
-        if (!canon_add(&l->canon, segment)) {
+        bool opens_empty = segment.n == 0 && l->canon.segments == 0; /* no API path does */
+        if (opens_empty || !canon_add(&l->canon, segment)) {
             return;
         }
         at += 1 + segment.n;
