@@ -180,6 +180,7 @@ static void open_tunnel(struct request *r)
     stream_send_head(r->down, &head, false);
     request_enter(r, REQUEST_TUNNEL);
     r->body_taken = true;
+    stream_taken(r->down, 0);
     pump(r->down, r->up);
     pump(r->up, r->down);
 }
@@ -208,6 +209,7 @@ void request_send_upstream(struct request *r)
         r->record.request_end_us = loop_now_us(r->owner->loop);
         return;
     }
+    stream_taken(r->down, 0); /* body is wanted from here on: an expected 100 Continue goes out */
     r->down->events->on_readable(r);
 }
 

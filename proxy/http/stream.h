@@ -7,6 +7,8 @@
  * what is in `in`; then s->trailers may be set. Writing: stream_send while stream_room > 0 (more is accepted, but is the
  * owner's memory); on_writable follows once room comes back.
  *
+ * stream_taken(s, 0) says that body is wanted now: that is when an expected 100 Continue goes out.
+ *
  * After a 101, or a 2xx to CONNECT, was passed in either direction the stream carries raw bytes: in_end is the peer's
  * half-close and stream_finish ours.
  *
@@ -59,6 +61,7 @@ struct stream {
     bool in_end;
     struct head *trailers;
     bool out_end;   /* we have sent the end */
+    unsigned level; /* flush level of what carries it: a tunnel on it is one above */
     bool raw;       /* no heads: bytes only */
     bool sent;      /* first byte was accepted by the kernel */
     enum http_version version;

@@ -1,0 +1,55 @@
+/* Shared by the files of proxy/http only: the two faces a connection has, whatever its protocol. */
+#pragma once
+#include <assert.h>
+
+#include "base/macros.h"
+#include "proxy/http/client.h"
+#include "proxy/http/server.h"
+
+enum { STREAM_IN_LIMIT = 128 << 10 }; /* unread body bytes of one HTTP/1 stream */
+
+/* ---- a downstream connection once its protocol is known ---- */
+
+struct server_side;
+struct server_side_ops {
+    void (*drain)(struct server_side *s);
+    void (*abort)(struct server_side *s); /* streams hear on_closed; then it is gone */
+    bool (*is_idle)(const struct server_side *s);
+    const struct transport_info *(*info)(const struct server_side *s);
+};
+struct server_side { /* first member of struct h1_server and struct h2_server */
+    const struct server_side_ops *ops;
+};
+/* Both call events with ctx as http_server.h says; the owner's on_closed is their last word. They own the transport. */
+struct server_side *h1_server_create(struct transport *t, const struct http_server_config *config,
+                                     const struct http_server_events *events, void *ctx);
+struct server_side *h2_server_create(struct transport *t, const struct http_server_config *config,
+                                     const struct http_server_events *events, void *ctx);
+
+/* ---- an upstream connection ---- */
+
+struct client_side;
+struct client_side_ops {
+    struct stream *(*open)(struct client_side *c, struct arena *arena, const struct stream_events *events, void *ctx);
+    bool (*can_open)(const struct client_side *c);
+    unsigned (*streams)(const struct client_side *c);
+    bool (*extended_connect)(const struct client_side *c);
+    const struct transport_info *(*info)(const struct client_side *c);
+    void (*close)(struct client_side *c);
+    void (*drain)(struct client_side *c);
+};
+struct client_side { /* first member of struct h1_client and struct h2_client */
+    const struct client_side_ops *ops;
+    bool h2;
+    uint64_t opened;
+};
+struct client_side *h1_client_create(struct transport *t, const struct http_client_config *config,
+                                     const struct http_client_events *events, void *ctx);
+struct client_side *h2_client_create(struct transport *t, const struct http_client_config *config,
+                                     const struct http_client_events *events, void *ctx);
+
+/* Memory a stream lives in goes at the end of the turn: its owner may release it from within an event. */
+void arena_free_later(struct loop *loop, struct arena *arena);
+/* Copies the texts too, so that the copy outlives the transport: into one block that is returned (mem_free), NULL when
+ * there is no text. */
+char *transport_info_copy(struct transport_info *to, const struct transport_info *from);
