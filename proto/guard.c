@@ -5,6 +5,7 @@
 
 #include "base/doc/utf8.h"
 #include "proto/field.h"
+#include "proto/map_keys.h"
 #include "proto/registry.h"
 #include "proto/unbuilt.h"
 
@@ -261,7 +262,7 @@ void *guard_unpack(const struct guard *g, const ProtobufCMessageDescriptor *type
     if (s.g->unknown_fields != NULL) {
         *s.g->unknown_fields += s.unknown;
     }
-    return support_check(s.g->support, m, NULL, err) ? m : NULL;
+    return map_keys_check(m, NULL, err) && support_check(s.g->support, m, NULL, err) ? m : NULL;
 }
 
 void *guard_unpack_any(const struct guard *g, struct slice type_url, struct slice bytes, struct arena *arena,

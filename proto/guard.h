@@ -1,8 +1,8 @@
 /*
  * guard: the only way from bytes to a message. protobuf-c's own unpacking recurses without a limit and keeps what
  * it does not know, so the bytes are first scanned: depth, size, and how much memory the message will take; text
- * that is not UTF-8 or holds a NUL; a single field given twice, or two members of a oneof (two readers could take
- * different ones); fields that Envoy has and we do not. No state; any thread.
+ * that is not UTF-8 or holds a NUL; a single field or a map's key given twice, or two members of a oneof (two readers
+ * could take different ones); fields that Envoy has and we do not. No state; any thread.
  */
 #pragma once
 #include <protobuf-c/protobuf-c.h>

@@ -193,6 +193,30 @@ static void bytes_that_two_readers_could_take_differently_are_refused(void **sta
     }
 }
 
+static void a_key_given_twice_in_a_map_is_refused(void **state)
+{
+    (void)state;
+    struct strbuf entry, other;
+    strbuf_init(&entry);
+    strbuf_init(&other);
+    add_bytes(&entry, 1, SLICE("k"));
+    add_bytes(&entry, 2, SLICE(""));
+    add_bytes(&other, 1, SLICE("j"));
+    add_bytes(&other, 2, SLICE(""));
+    const ProtobufCMessageDescriptor *type = &envoy__config__route__v3__route_configuration__descriptor;
+    struct err err;
+    add_bytes(&wire, 16, strbuf_slice(&entry)); /* typed_per_filter_config */
+    add_bytes(&wire, 16, strbuf_slice(&other));
+    assert_non_null(unpack(NULL, type, strbuf_slice(&wire), &err));
+    add_bytes(&wire, 16, strbuf_slice(&entry));
+    assert_null(unpack(NULL, type, strbuf_slice(&wire), &err));
+    assert_string_equal(err.text, "typed_per_filter_config[\"k\"]: given more than once");
+    assert_null(unpack(NULL, type, SLICE("\x82\x01\x03\x0a\x01j"), &err));
+    assert_string_equal(err.text, "typed_per_filter_config[\"j\"]: has no value");
+    strbuf_fini(&entry);
+    strbuf_fini(&other);
+}
+
 static void packed_and_plain_lists_are_the_same(void **state)
 {
     (void)state;
@@ -372,6 +396,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_envoy_has_and_we_do_not_is_refused_by_name, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_nobody_knows_is_counted_and_what_is_harmless_passes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(bytes_that_two_readers_could_take_differently_are_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_key_given_twice_in_a_map_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(packed_and_plain_lists_are_the_same, set_up, tear_down),
         cmocka_unit_test_setup_teardown(bytes_fields_and_memory_are_limited, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_message_cut_anywhere_is_refused_or_taken_without_reading_beyond, set_up,
