@@ -1,0 +1,64 @@
+/* Shared by the app_*.c files: the one struct app. */
+#pragma once
+#include "proxy/app.h"
+#include "proxy/config/store.h"
+#include "proxy/upstream/dns.h"
+#include "proxy/worker.h"
+
+struct swap { /* one configuration on its way through the workers */
+    struct app *app;
+    struct snapshot *snapshot;
+    uint64_t generation;
+    int *fds;
+    atomic_uint left; /* workers that have not swapped yet */
+};
+
+enum app_state { APP_STARTING, APP_SERVING, APP_DRAINING, APP_ENDING };
+
+struct app {
+    struct options options;
+    enum app_state state;
+    struct stats *stats;
+    struct extension_registry *registry;
+    struct config_bootstrap *bootstrap;
+    struct config_store *store;
+    struct upstream_shared *shared;
+    struct worker *workers; /* [0] is this thread */
+    unsigned n_workers;     /* without [0] */
+    bool started;
+    struct listen_sockets *sockets;
+    struct resolver *resolver;
+    struct dns *dns;
+    struct app_ads *ads;
+    struct app_admin *admin;
+    struct app_handover *handover;
+    atomic_uint connections;
+    struct timer reclaim; /* frees dead configuration, saves state */
+    struct timer drain;
+    int64_t drain_deadline_us, idle_since_us;
+    bool drain_until_empty; /* taken over: ends when the last connection has gone */
+    uint64_t published;     /* generation the workers were last given */
+    struct err failure;
+};
+
+/* app.c */
+void app_publish(struct app *a); /* gives store_snapshot to the workers if it is new */
+void app_drain(struct app *a, uint32_t seconds, bool until_empty);
+void app_end(struct app *a);
+/* Runs fn on every worker but the main one and calls done on the main thread after the last. */
+void app_each_worker(struct app *a, void (*fn)(struct worker *w, void *arg), void *arg, void (*done)(struct app *a, void *arg));
+
+/* app_ads.c: the ADS client, state on disk */
+bool app_ads_start(struct app *a, struct err *err);
+void app_ads_stop(struct app *a);
+void app_ads_applied(struct app *a, uint64_t generation);
+
+/* app_admin.c */
+bool app_admin_start(struct app *a, struct err *err);
+void app_admin_stop(struct app *a);
+
+/* app_handover.c: sockets from the process before, to the one after */
+bool app_handover_inherit(struct app *a, struct err *err); /* before the first publish */
+void app_handover_done(struct app *a);                     /* we accept: the one before may drain */
+bool app_handover_serve(struct app *a, struct err *err);   /* wait for the one after */
+void app_handover_stop(struct app *a);
