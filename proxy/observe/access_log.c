@@ -97,9 +97,9 @@ static bool use_source(struct access_log *log, const Envoy__Config__Core__V3__Da
         return use_text(log, slice_of(source->inline_string), omit, arena, err);
     case ENVOY__CONFIG__CORE__V3__DATA_SOURCE__SPECIFIER_ENVIRONMENT_VARIABLE:
         variable = getenv(source->environment_variable);
-        return variable == NULL ? err_set(err, ERR_INPUT, "environment_variable: %s is not set",
-                                          source->environment_variable)
-                                : use_text(log, slice_of(variable), omit, arena, err);
+        return variable == NULL
+                   ? err_set(err, ERR_INPUT, "environment_variable: %s is not set", source->environment_variable)
+                   : use_text(log, slice_of(variable), omit, arena, err);
     case ENVOY__CONFIG__CORE__V3__DATA_SOURCE__SPECIFIER__NOT_SET:
     case _ENVOY__CONFIG__CORE__V3__DATA_SOURCE__SPECIFIER__CASE_IS_INT_SIZE:
         break;
@@ -196,18 +196,16 @@ static void *build_stream(const Envoy__Config__Core__V3__SubstitutionFormatStrin
 static void *build_stdout(const void *message, struct arena *arena, struct err *err)
 {
     const Envoy__Extensions__AccessLoggers__Stream__V3__StdoutAccessLog *m = message;
-    bool given =
-        m->access_log_format_case ==
-        ENVOY__EXTENSIONS__ACCESS_LOGGERS__STREAM__V3__STDOUT_ACCESS_LOG__ACCESS_LOG_FORMAT_LOG_FORMAT;
+    bool given = m->access_log_format_case ==
+                 ENVOY__EXTENSIONS__ACCESS_LOGGERS__STREAM__V3__STDOUT_ACCESS_LOG__ACCESS_LOG_FORMAT_LOG_FORMAT;
     return build_stream(given ? m->log_format : NULL, SLICE("/dev/stdout"), arena, err);
 }
 
 static void *build_stderr(const void *message, struct arena *arena, struct err *err)
 {
     const Envoy__Extensions__AccessLoggers__Stream__V3__StderrAccessLog *m = message;
-    bool given =
-        m->access_log_format_case ==
-        ENVOY__EXTENSIONS__ACCESS_LOGGERS__STREAM__V3__STDERR_ACCESS_LOG__ACCESS_LOG_FORMAT_LOG_FORMAT;
+    bool given = m->access_log_format_case ==
+                 ENVOY__EXTENSIONS__ACCESS_LOGGERS__STREAM__V3__STDERR_ACCESS_LOG__ACCESS_LOG_FORMAT_LOG_FORMAT;
     return build_stream(given ? m->log_format : NULL, SLICE("/dev/stderr"), arena, err);
 }
 
@@ -232,8 +230,8 @@ static const struct extension_type stdout_type = {
     EXTENSION_ACCESS_LOG, "envoy.extensions.access_loggers.stream.v3.StdoutAccessLog", build_stdout, destroy};
 static const struct extension_type stderr_type = {
     EXTENSION_ACCESS_LOG, "envoy.extensions.access_loggers.stream.v3.StderrAccessLog", build_stderr, destroy};
-static const struct extension_type gateway_type = {
-    EXTENSION_ACCESS_LOG, "egret.config.v1.GatewayLogs", build_gateway, destroy};
+static const struct extension_type gateway_type = {EXTENSION_ACCESS_LOG, "egret.config.v1.GatewayLogs", build_gateway,
+                                                   destroy};
 
 const struct extension_type *const access_log_types[] = {&file_type, &stdout_type, &stderr_type, &gateway_type};
 const size_t access_log_type_count = ARRAY_LEN(access_log_types);

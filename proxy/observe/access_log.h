@@ -1,6 +1,6 @@
 /*
- * access_log: the access loggers, as extensions that config builds from typed_config. A logger is immutable and lives in
- * the resource that names it; record.h has access_log_write. Files are the log sink's (log_sink.h).
+ * access_log: the access loggers, as extensions that config builds from typed_config. A logger is immutable and lives
+ * in the resource that names it; record.h has access_log_write. Files are the log sink's (log_sink.h).
  */
 #pragma once
 #include <stddef.h>

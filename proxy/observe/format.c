@@ -61,8 +61,7 @@ static struct text_piece *next_piece(struct text_format *f, struct slice *litera
 }
 
 /* Adjacent bytes of the format stay one literal; "%%" ends it with its first percent sign. */
-const struct text_format *text_format_compile(struct slice text, bool omit_empty, struct arena *arena,
-                                              struct err *err)
+const struct text_format *text_format_compile(struct slice text, bool omit_empty, struct arena *arena, struct err *err)
 {
     text = arena_slice(arena, text);
     size_t most = 1;

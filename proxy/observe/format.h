@@ -15,8 +15,7 @@ extern const char FORMAT_DEFAULT[]; /* Envoy's, with its line end */
 
 /* What is missing prints "-", or nothing with omit_empty. NULL with err: unknown operator, bad argument. The text is
  * copied. */
-const struct text_format *text_format_compile(struct slice text, bool omit_empty, struct arena *arena,
-                                              struct err *err);
+const struct text_format *text_format_compile(struct slice text, bool omit_empty, struct arena *arena, struct err *err);
 void text_format_render(const struct text_format *f, const struct record *r, struct line *out);
 
 struct Google__Protobuf__Struct;

@@ -5,7 +5,7 @@
 
 struct text_piece {
     struct slice literal;
-    struct operator *op; /* NULL: the literal alone */
+    struct operator* op; /* NULL: the literal alone */
 };
 
 struct text_format {

@@ -85,7 +85,7 @@ bool log_ring_add(struct log_ring *r, void *owner, struct slice bytes)
         if (tail + filler + size - head > r->bytes) {
             return false;
         }
-    } while (!atomic_compare_exchange_weak_explicit(&r->tail, &tail, tail + filler + size, memory_order_relaxed,
+    } while (!atomic_compare_exchange_weak_explicit(&r->tail, &tail, tail + filler + size, memory_order_seq_cst,
                                                     memory_order_relaxed));
     if (filler > 0) {
         publish(header_at(r, tail), NULL, 0, filler);
@@ -100,7 +100,7 @@ bool log_ring_add(struct log_ring *r, void *owner, struct slice bytes)
 
 uint64_t log_ring_tail(const struct log_ring *r)
 {
-    return atomic_load_explicit(&r->tail, memory_order_acquire);
+    return atomic_load(&r->tail);
 }
 
 uint64_t log_ring_head(const struct log_ring *r)

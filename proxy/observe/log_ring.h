@@ -22,7 +22,8 @@ size_t log_ring_record_max(const struct log_ring *r); /* longest record it takes
 
 /* Any thread. False: no room, or too long. */
 bool log_ring_add(struct log_ring *r, void *owner, struct slice bytes);
-/* Where the next record will go: all that was added before this call stands before it. */
+/* Where the next record will go: all that was added before this call stands before it. Sequentially consistent, as
+ * adding is: a reader that says it sleeps and then sees no news cannot have missed any. */
 uint64_t log_ring_tail(const struct log_ring *r);
 
 /* The one reader: the next records, at most max, which stay valid until log_ring_drop gives their room back. */

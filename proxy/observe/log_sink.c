@@ -156,15 +156,14 @@ static void reopen_all(struct log_sink *s)
 
 /*
  * After lines came it looks again a moment later without being called, so that under load nobody pays for a wake-up;
- * only when a look found nothing does it say that it sleeps. The fences here and in log_file_write pair up: either the
- * last look sees the line or the one who added it sees `asleep`.
+ * only when a look found nothing does it say that it sleeps. The ring's tail and `asleep` are in one total order:
+ * either the last look sees the line or the one who added it sees `asleep`.
  */
 static void rest(struct log_sink *s, bool was_busy)
 {
     struct pollfd p = {.fd = s->wake_fd, .events = POLLIN};
     if (!was_busy) {
         atomic_store(&s->asleep, true);
-        atomic_thread_fence(memory_order_seq_cst);
         if (log_ring_tail(s->ring) != log_ring_head(s->ring)) {
             atomic_store(&s->asleep, false);
         }
@@ -353,7 +352,6 @@ void log_file_write(struct log_file *file, struct slice line)
         return;
     }
     atomic_fetch_add_explicit(&s->lines, 1, memory_order_relaxed);
-    atomic_thread_fence(memory_order_seq_cst);
     if (atomic_load(&s->asleep) && atomic_exchange(&s->asleep, false)) {
         wake(s);
     }

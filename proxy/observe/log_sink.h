@@ -35,7 +35,8 @@ struct log_sink_counts {
 };
 struct log_sink_counts log_sink_counts(const struct log_sink *sink);
 
-/* A file by its path, shared by all that name it; "/dev/stdout" and "/dev/stderr" are the process's own. Main thread. */
+/* A file by its path, shared by all that name it; "/dev/stdout" and "/dev/stderr" are the process's own. Main thread.
+ */
 struct log_file *log_file_open(struct slice path, struct err *err);
 void log_file_close(struct log_file **file); /* main thread; nobody writes any more */
 /* One whole line. Any thread. */

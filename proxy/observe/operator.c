@@ -21,7 +21,7 @@ static const struct operator_type *find_type(struct slice name)
     return NULL;
 }
 
-bool operator_init(struct operator *op, const struct operator_text *text, struct arena *arena, struct err *err)
+bool operator_init(struct operator* op, const struct operator_text *text, struct arena *arena, struct err *err)
 {
     const struct operator_type *type = find_type(text->name);
     if (type == NULL) {
@@ -40,7 +40,7 @@ bool operator_init(struct operator *op, const struct operator_text *text, struct
     return true;
 }
 
-void operator_eval(const struct operator *op, const struct record *r, struct value *v)
+void operator_eval(const struct operator* op, const struct record *r, struct value *v)
 {
     v->kind = VALUE_NONE;
     op->type->eval(op, r, v);
@@ -102,7 +102,7 @@ static bool prepare_field(struct operator_field *field, struct slice name, struc
     return true;
 }
 
-bool operator_prepare_fields(struct operator *op, struct arena *arena, struct err *err)
+bool operator_prepare_fields(struct operator* op, struct arena *arena, struct err *err)
 {
     size_t mark = slice_find(op->argument, '?');
     struct slice second = slice_from(op->argument, mark + 1);
@@ -145,7 +145,7 @@ static struct slice field_value(const struct operator_field *want, const struct 
     return mask_keys(f->value, v->scratch, sizeof v->scratch);
 }
 
-void operator_eval_fields(const struct operator *op, const struct head *head, struct value *v)
+void operator_eval_fields(const struct operator* op, const struct head *head, struct value *v)
 {
     for (size_t i = 0; head != NULL && v->kind == VALUE_NONE && i < ARRAY_LEN(op->fields); i++) {
         if (op->fields[i].name.n > 0) {

@@ -26,7 +26,8 @@ struct operator_field {
 
 struct operator_type;
 
-struct operator {
+struct operator
+{
     const struct operator_type *type;
     struct slice argument;
     struct operator_field fields[2]; /* X?Y */
@@ -37,8 +38,8 @@ struct operator {
 struct operator_type {
     const char *name;
     enum { ARGUMENT_NONE, ARGUMENT_OPTIONAL, ARGUMENT_NEEDED } argument;
-    bool (*prepare)(struct operator *op, struct arena *arena, struct err *err); /* NULL: nothing to do */
-    void (*eval)(const struct operator *op, const struct record *r, struct value *v);
+    bool (*prepare)(struct operator* op, struct arena *arena, struct err *err); /* NULL: nothing to do */
+    void (*eval)(const struct operator* op, const struct record *r, struct value *v);
 };
 
 /* The operator tables, one a file: what of the request, of time, of the connection and of the response. Each ends with
@@ -54,8 +55,8 @@ struct operator_text { /* as written between the percent signs */
     size_t max;
 };
 /* The texts live as long as the operator. False: unknown operator, or an argument it does not take. */
-bool operator_init(struct operator *op, const struct operator_text *text, struct arena *arena, struct err *err);
-void operator_eval(const struct operator *op, const struct record *r, struct value *v);
+bool operator_init(struct operator* op, const struct operator_text *text, struct arena *arena, struct err *err);
+void operator_eval(const struct operator* op, const struct record *r, struct value *v);
 
 /* For the tables. */
 void value_text(struct value *v, struct slice text); /* empty: none */
@@ -63,5 +64,5 @@ void value_number(struct value *v, int64_t number);
 void value_addr(struct value *v, const struct addr *a);    /* len 0: none */
 void value_addr_ip(struct value *v, const struct addr *a); /* without port */
 void value_addr_port(struct value *v, const struct addr *a);
-bool operator_prepare_fields(struct operator *op, struct arena *arena, struct err *err); /* X?Y */
-void operator_eval_fields(const struct operator *op, const struct head *head, struct value *v);
+bool operator_prepare_fields(struct operator* op, struct arena *arena, struct err *err); /* X?Y */
+void operator_eval_fields(const struct operator* op, const struct head *head, struct value *v);

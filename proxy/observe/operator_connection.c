@@ -23,73 +23,73 @@ static const struct addr *client(const struct record *r)
     return r->client.len > 0 ? &r->client : direct(r);
 }
 
-static void eval_local(const struct operator *op, const struct record *r, struct value *v)
+static void eval_local(const struct operator* op, const struct record *r, struct value *v)
 {
     (void)op;
     value_addr(v, local(r));
 }
 
-static void eval_local_ip(const struct operator *op, const struct record *r, struct value *v)
+static void eval_local_ip(const struct operator* op, const struct record *r, struct value *v)
 {
     (void)op;
     value_addr_ip(v, local(r));
 }
 
-static void eval_local_port(const struct operator *op, const struct record *r, struct value *v)
+static void eval_local_port(const struct operator* op, const struct record *r, struct value *v)
 {
     (void)op;
     value_addr_port(v, local(r));
 }
 
-static void eval_client(const struct operator *op, const struct record *r, struct value *v)
+static void eval_client(const struct operator* op, const struct record *r, struct value *v)
 {
     (void)op;
     value_addr(v, client(r));
 }
 
-static void eval_client_ip(const struct operator *op, const struct record *r, struct value *v)
+static void eval_client_ip(const struct operator* op, const struct record *r, struct value *v)
 {
     (void)op;
     value_addr_ip(v, client(r));
 }
 
-static void eval_client_port(const struct operator *op, const struct record *r, struct value *v)
+static void eval_client_port(const struct operator* op, const struct record *r, struct value *v)
 {
     (void)op;
     value_addr_port(v, client(r));
 }
 
-static void eval_direct(const struct operator *op, const struct record *r, struct value *v)
+static void eval_direct(const struct operator* op, const struct record *r, struct value *v)
 {
     (void)op;
     value_addr(v, direct(r));
 }
 
-static void eval_direct_ip(const struct operator *op, const struct record *r, struct value *v)
+static void eval_direct_ip(const struct operator* op, const struct record *r, struct value *v)
 {
     (void)op;
     value_addr_ip(v, direct(r));
 }
 
-static void eval_direct_port(const struct operator *op, const struct record *r, struct value *v)
+static void eval_direct_port(const struct operator* op, const struct record *r, struct value *v)
 {
     (void)op;
     value_addr_port(v, direct(r));
 }
 
-static void eval_upstream_local(const struct operator *op, const struct record *r, struct value *v)
+static void eval_upstream_local(const struct operator* op, const struct record *r, struct value *v)
 {
     (void)op;
     value_addr(v, &r->upstream_local);
 }
 
-static void eval_upstream_local_ip(const struct operator *op, const struct record *r, struct value *v)
+static void eval_upstream_local_ip(const struct operator* op, const struct record *r, struct value *v)
 {
     (void)op;
     value_addr_ip(v, &r->upstream_local);
 }
 
-static void eval_upstream_local_port(const struct operator *op, const struct record *r, struct value *v)
+static void eval_upstream_local_port(const struct operator* op, const struct record *r, struct value *v)
 {
     (void)op;
     value_addr_port(v, &r->upstream_local);
@@ -105,13 +105,13 @@ static size_t host_colon(struct slice host)
     return at > 0 && host.p[at - 1] == ':' ? at - 1 : host.n;
 }
 
-static void eval_host(const struct operator *op, const struct record *r, struct value *v)
+static void eval_host(const struct operator* op, const struct record *r, struct value *v)
 {
     (void)op;
     value_text(v, r->upstream_host);
 }
 
-static void eval_host_without_port(const struct operator *op, const struct record *r, struct value *v)
+static void eval_host_without_port(const struct operator* op, const struct record *r, struct value *v)
 {
     (void)op;
     struct slice host = slice_sub(r->upstream_host, 0, host_colon(r->upstream_host));
@@ -119,7 +119,7 @@ static void eval_host_without_port(const struct operator *op, const struct recor
     value_text(v, bracketed ? slice_sub(host, 1, host.n - 2) : host);
 }
 
-static void eval_host_port(const struct operator *op, const struct record *r, struct value *v)
+static void eval_host_port(const struct operator* op, const struct record *r, struct value *v)
 {
     (void)op;
     uint64_t port;
@@ -128,14 +128,14 @@ static void eval_host_port(const struct operator *op, const struct record *r, st
     }
 }
 
-static void eval_sni(const struct operator *op, const struct record *r, struct value *v)
+static void eval_sni(const struct operator* op, const struct record *r, struct value *v)
 {
     (void)op;
     value_text(v, r->downstream == NULL ? SLICE_NONE : r->downstream->sni);
 }
 
 /* Envoy prints OpenSSL's name of the version. */
-static void eval_tls_version(const struct operator *op, const struct record *r, struct value *v)
+static void eval_tls_version(const struct operator* op, const struct record *r, struct value *v)
 {
     (void)op;
     if (r->downstream != NULL && r->downstream->tls && r->downstream->tls_version.n > 0) {
@@ -144,32 +144,32 @@ static void eval_tls_version(const struct operator *op, const struct record *r, 
     }
 }
 
-static void eval_tls_cipher(const struct operator *op, const struct record *r, struct value *v)
+static void eval_tls_cipher(const struct operator* op, const struct record *r, struct value *v)
 {
     (void)op;
     value_text(v, r->downstream == NULL ? SLICE_NONE : r->downstream->cipher);
 }
 
-static void eval_uri_san(const struct operator *op, const struct record *r, struct value *v)
+static void eval_uri_san(const struct operator* op, const struct record *r, struct value *v)
 {
     (void)op;
     value_text(v, r->downstream == NULL ? SLICE_NONE : r->downstream->peer_uri_san);
 }
 
-static void eval_dns_san(const struct operator *op, const struct record *r, struct value *v)
+static void eval_dns_san(const struct operator* op, const struct record *r, struct value *v)
 {
     (void)op;
     value_text(v, r->downstream == NULL ? SLICE_NONE : r->downstream->peer_dns_san);
 }
 
-static void eval_subject(const struct operator *op, const struct record *r, struct value *v)
+static void eval_subject(const struct operator* op, const struct record *r, struct value *v)
 {
     (void)op;
     value_text(v, r->downstream == NULL ? SLICE_NONE : r->downstream->peer_subject);
 }
 
 /* What cannot change while the process runs is read once; `argument` then holds the value. */
-static bool prepare_hostname(struct operator *op, struct arena *arena, struct err *err)
+static bool prepare_hostname(struct operator* op, struct arena *arena, struct err *err)
 {
     char name[256] = "";
     (void)err;
@@ -178,7 +178,7 @@ static bool prepare_hostname(struct operator *op, struct arena *arena, struct er
     return true;
 }
 
-static bool prepare_environment(struct operator *op, struct arena *arena, struct err *err)
+static bool prepare_environment(struct operator* op, struct arena *arena, struct err *err)
 {
     if (op->argument.n == 0) {
         return err_set(err, ERR_INPUT, "the name of a variable is needed");
@@ -187,7 +187,7 @@ static bool prepare_environment(struct operator *op, struct arena *arena, struct
     return true;
 }
 
-static void eval_prepared(const struct operator *op, const struct record *r, struct value *v)
+static void eval_prepared(const struct operator* op, const struct record *r, struct value *v)
 {
     (void)r;
     value_text(v, op->argument);

@@ -29,7 +29,7 @@ static bool is_path(const struct operator_field *f)
     return slice_eq(f->name, SLICE(":path")) || slice_eq(f->name, SLICE("x-envoy-original-path"));
 }
 
-static void eval_req(const struct operator *op, const struct record *r, struct value *v)
+static void eval_req(const struct operator* op, const struct record *r, struct value *v)
 {
     if (is_path(&op->fields[0])) {
         value_text(v, safe_path(r));
@@ -41,7 +41,7 @@ static void eval_req(const struct operator *op, const struct record *r, struct v
     }
 }
 
-static void eval_req_without_query(const struct operator *op, const struct record *r, struct value *v)
+static void eval_req_without_query(const struct operator* op, const struct record *r, struct value *v)
 {
     eval_req(op, r, v);
     if (v->kind == VALUE_TEXT) {
@@ -50,7 +50,7 @@ static void eval_req_without_query(const struct operator *op, const struct recor
 }
 
 /* PATH(WQ|NQ:…): with or without the query. What the second part chooses among is one and the same here. */
-static bool prepare_path(struct operator *op, struct arena *arena, struct err *err)
+static bool prepare_path(struct operator* op, struct arena *arena, struct err *err)
 {
     static const bool yes = true;
     (void)arena;
@@ -65,13 +65,13 @@ static bool prepare_path(struct operator *op, struct arena *arena, struct err *e
     return true;
 }
 
-static void eval_path(const struct operator *op, const struct record *r, struct value *v)
+static void eval_path(const struct operator* op, const struct record *r, struct value *v)
 {
     struct slice path = safe_path(r);
     value_text(v, op->prepared != NULL ? path : slice_sub(path, 0, slice_find(path, '?')));
 }
 
-static void eval_query_param(const struct operator *op, const struct record *r, struct value *v)
+static void eval_query_param(const struct operator* op, const struct record *r, struct value *v)
 {
     struct slice path = safe_path(r), rest = slice_from(path, slice_find(path, '?') + 1);
     while (rest.n > 0) {
@@ -83,61 +83,61 @@ static void eval_query_param(const struct operator *op, const struct record *r, 
     }
 }
 
-static void eval_protocol(const struct operator *op, const struct record *r, struct value *v)
+static void eval_protocol(const struct operator* op, const struct record *r, struct value *v)
 {
     (void)op;
     value_text(v, protocol_name(r->version));
 }
 
-static void eval_bytes_received(const struct operator *op, const struct record *r, struct value *v)
+static void eval_bytes_received(const struct operator* op, const struct record *r, struct value *v)
 {
     (void)op;
     value_number(v, (int64_t)r->bytes_received);
 }
 
-static void eval_request_id(const struct operator *op, const struct record *r, struct value *v)
+static void eval_request_id(const struct operator* op, const struct record *r, struct value *v)
 {
     (void)op;
     value_text(v, r->request_id);
 }
 
-static void eval_route(const struct operator *op, const struct record *r, struct value *v)
+static void eval_route(const struct operator* op, const struct record *r, struct value *v)
 {
     (void)op;
     value_text(v, r->route);
 }
 
-static void eval_virtual_cluster(const struct operator *op, const struct record *r, struct value *v)
+static void eval_virtual_cluster(const struct operator* op, const struct record *r, struct value *v)
 {
     (void)op;
     value_text(v, r->virtual_cluster);
 }
 
-static void eval_filter_chain(const struct operator *op, const struct record *r, struct value *v)
+static void eval_filter_chain(const struct operator* op, const struct record *r, struct value *v)
 {
     (void)op;
     value_text(v, r->filter_chain);
 }
 
-static void eval_cluster(const struct operator *op, const struct record *r, struct value *v)
+static void eval_cluster(const struct operator* op, const struct record *r, struct value *v)
 {
     (void)op;
     value_text(v, r->cluster);
 }
 
-static void eval_upstream_protocol(const struct operator *op, const struct record *r, struct value *v)
+static void eval_upstream_protocol(const struct operator* op, const struct record *r, struct value *v)
 {
     (void)op;
     value_text(v, r->reached_upstream ? protocol_name(r->upstream_version) : SLICE_NONE);
 }
 
-static void eval_attempts(const struct operator *op, const struct record *r, struct value *v)
+static void eval_attempts(const struct operator* op, const struct record *r, struct value *v)
 {
     (void)op;
     value_number(v, r->attempts);
 }
 
-static void eval_log_type(const struct operator *op, const struct record *r, struct value *v)
+static void eval_log_type(const struct operator* op, const struct record *r, struct value *v)
 {
     (void)op;
     value_text(v, r->version == 0 ? SLICE("TcpConnectionEnd") : SLICE("DownstreamEnd"));

@@ -3,70 +3,70 @@
 #include "proxy/observe/flags.h"
 #include "proxy/observe/operator.h"
 
-static void eval_resp(const struct operator *op, const struct record *r, struct value *v)
+static void eval_resp(const struct operator* op, const struct record *r, struct value *v)
 {
     operator_eval_fields(op, r->response, v);
 }
 
-static void eval_trailer(const struct operator *op, const struct record *r, struct value *v)
+static void eval_trailer(const struct operator* op, const struct record *r, struct value *v)
 {
     operator_eval_fields(op, r->response_trailers, v);
 }
 
-static void eval_code(const struct operator *op, const struct record *r, struct value *v)
+static void eval_code(const struct operator* op, const struct record *r, struct value *v)
 {
     (void)op;
     value_number(v, r->status);
 }
 
-static void eval_details(const struct operator *op, const struct record *r, struct value *v)
+static void eval_details(const struct operator* op, const struct record *r, struct value *v)
 {
     (void)op;
     value_text(v, r->details);
 }
 
-static void eval_flags(const struct operator *op, const struct record *r, struct value *v)
+static void eval_flags(const struct operator* op, const struct record *r, struct value *v)
 {
     (void)op;
     _Static_assert(sizeof v->scratch >= FLAGS_TEXT, "all flags fit");
     value_text(v, flags_short(r->flags, v->scratch));
 }
 
-static void eval_flags_long(const struct operator *op, const struct record *r, struct value *v)
+static void eval_flags_long(const struct operator* op, const struct record *r, struct value *v)
 {
     (void)op;
     value_text(v, flags_long(r->flags, v->scratch));
 }
 
-static void eval_bytes_sent(const struct operator *op, const struct record *r, struct value *v)
+static void eval_bytes_sent(const struct operator* op, const struct record *r, struct value *v)
 {
     (void)op;
     value_number(v, (int64_t)r->bytes_sent);
 }
 
-static void eval_termination(const struct operator *op, const struct record *r, struct value *v)
+static void eval_termination(const struct operator* op, const struct record *r, struct value *v)
 {
     (void)op;
     value_text(v, r->termination);
 }
 
-static void eval_upstream_failure(const struct operator *op, const struct record *r, struct value *v)
+static void eval_upstream_failure(const struct operator* op, const struct record *r, struct value *v)
 {
     (void)op;
     value_text(v, r->upstream_failure);
 }
 
 /* Names of gRPC status codes, CamelCase and SNAKE_CASE. */
-static const char *const grpc_camel[] = {"OK",           "Canceled",          "Unknown",       "InvalidArgument",
-                                         "DeadlineExceeded", "NotFound",      "AlreadyExists", "PermissionDenied",
-                                         "ResourceExhausted", "FailedPrecondition", "Aborted", "OutOfRange",
-                                         "Unimplemented", "Internal",         "Unavailable",   "DataLoss",
-                                         "Unauthenticated"};
-static const char *const grpc_snake[] = {"OK",           "CANCELLED",         "UNKNOWN",       "INVALID_ARGUMENT",
-                                         "DEADLINE_EXCEEDED", "NOT_FOUND",    "ALREADY_EXISTS", "PERMISSION_DENIED",
-                                         "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE",
-                                         "UNIMPLEMENTED", "INTERNAL",         "UNAVAILABLE",   "DATA_LOSS",
-                                         "UNAUTHENTICATED"};
+static const char *const grpc_camel[] = {
+    "OK",       "Canceled",       "Unknown",          "InvalidArgument",   "DeadlineExceeded",
+    "NotFound", "AlreadyExists",  "PermissionDenied", "ResourceExhausted", "FailedPrecondition",
+    "Aborted",  "OutOfRange",     "Unimplemented",    "Internal",          "Unavailable",
+    "DataLoss", "Unauthenticated"};
+static const char *const grpc_snake[] = {
+    "OK",        "CANCELLED",      "UNKNOWN",           "INVALID_ARGUMENT",   "DEADLINE_EXCEEDED",
+    "NOT_FOUND", "ALREADY_EXISTS", "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION",
+    "ABORTED",   "OUT_OF_RANGE",   "UNIMPLEMENTED",     "INTERNAL",           "UNAVAILABLE",
+    "DATA_LOSS", "UNAUTHENTICATED"};
 
 /* In the trailers, or in the head of an answer that has no body. */
 static bool grpc_status(const struct record *r, struct slice *text, uint64_t *code)
@@ -78,7 +78,7 @@ static bool grpc_status(const struct record *r, struct slice *text, uint64_t *co
     return text->n > 0 && slice_to_u64(*text, code) && *code < ARRAY_LEN(grpc_camel);
 }
 
-static void eval_grpc_number(const struct operator *op, const struct record *r, struct value *v)
+static void eval_grpc_number(const struct operator* op, const struct record *r, struct value *v)
 {
     (void)op;
     struct slice text;
@@ -88,7 +88,7 @@ static void eval_grpc_number(const struct operator *op, const struct record *r, 
     }
 }
 
-static bool prepare_grpc(struct operator *op, struct arena *arena, struct err *err)
+static bool prepare_grpc(struct operator* op, struct arena *arena, struct err *err)
 {
     (void)arena;
     if (slice_eq(op->argument, SLICE("SNAKE_STRING"))) {
@@ -101,7 +101,7 @@ static bool prepare_grpc(struct operator *op, struct arena *arena, struct err *e
     return true;
 }
 
-static void eval_grpc(const struct operator *op, const struct record *r, struct value *v)
+static void eval_grpc(const struct operator* op, const struct record *r, struct value *v)
 {
     const char *const *names = op->prepared;
     struct slice text;

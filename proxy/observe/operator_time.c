@@ -10,9 +10,9 @@
 /* ---- points in time: strftime, and %s, %f, %1f … %9f ---- */
 
 struct time_piece {
-    const char *format;    /* for strftime; NULL: one of the two below */
-    unsigned digits;       /* of the fraction */
-    bool epoch;            /* whole seconds */
+    const char *format; /* for strftime; NULL: one of the two below */
+    unsigned digits;    /* of the fraction */
+    bool epoch;         /* whole seconds */
 };
 
 struct time_format {
@@ -41,15 +41,14 @@ static size_t own_piece(struct slice text, struct time_piece *out)
         out->digits = 9;
         return 2;
     }
-    if (text.n > 2 && text.p[1] >= '1' && text.p[1] <= '9' && (text.p[2] == 'f' || text.p[2] == 's')) {
-        out->epoch = text.p[2] == 's';
+    if (text.n > 2 && text.p[1] >= '1' && text.p[1] <= '9' && text.p[2] == 'f') {
         out->digits = (unsigned)(text.p[1] - '0');
         return 3;
     }
     return 0;
 }
 
-static bool prepare_format(struct operator *op, struct arena *arena, struct err *err)
+static bool prepare_format(struct operator* op, struct arena *arena, struct err *err)
 {
     struct slice text = op->argument.n > 0 ? op->argument : SLICE("%Y-%m-%dT%H:%M:%S.%3fZ");
     struct time_format *f = arena_zalloc(arena, sizeof *f);
@@ -93,7 +92,7 @@ static size_t print_own(const struct time_piece *p, int64_t wall_us, char *out, 
     return len;
 }
 
-static void print_time(const struct operator *op, int64_t wall_us, bool local, struct value *v)
+static void print_time(const struct operator* op, int64_t wall_us, bool local, struct value *v)
 {
     const struct time_format *f = op->prepared;
     time_t seconds = (time_t)(wall_us / 1000000);
@@ -112,23 +111,23 @@ static void print_time(const struct operator *op, int64_t wall_us, bool local, s
     value_text(v, slice_make(v->scratch, n));
 }
 
-static void eval_start(const struct operator *op, const struct record *r, struct value *v)
+static void eval_start(const struct operator* op, const struct record *r, struct value *v)
 {
     print_time(op, r->start_wall_us, false, v);
 }
 
-static void eval_start_local(const struct operator *op, const struct record *r, struct value *v)
+static void eval_start_local(const struct operator* op, const struct record *r, struct value *v)
 {
     print_time(op, r->start_wall_us, true, v);
 }
 
-static void eval_emit(const struct operator *op, const struct record *r, struct value *v)
+static void eval_emit(const struct operator* op, const struct record *r, struct value *v)
 {
     (void)r;
     print_time(op, clock_wall_us(), false, v);
 }
 
-static void eval_emit_local(const struct operator *op, const struct record *r, struct value *v)
+static void eval_emit_local(const struct operator* op, const struct record *r, struct value *v)
 {
     (void)r;
     print_time(op, clock_wall_us(), true, v);
@@ -143,25 +142,25 @@ static void value_span(struct value *v, int64_t from, int64_t to, int64_t unit_u
     }
 }
 
-static void eval_duration(const struct operator *op, const struct record *r, struct value *v)
+static void eval_duration(const struct operator* op, const struct record *r, struct value *v)
 {
     (void)op;
     value_span(v, r->start_us, r->end_us, 1000);
 }
 
-static void eval_request_duration(const struct operator *op, const struct record *r, struct value *v)
+static void eval_request_duration(const struct operator* op, const struct record *r, struct value *v)
 {
     (void)op;
     value_span(v, r->start_us, r->request_end_us, 1000);
 }
 
-static void eval_response_duration(const struct operator *op, const struct record *r, struct value *v)
+static void eval_response_duration(const struct operator* op, const struct record *r, struct value *v)
 {
     (void)op;
     value_span(v, r->start_us, r->upstream_response_us, 1000);
 }
 
-static void eval_response_tx(const struct operator *op, const struct record *r, struct value *v)
+static void eval_response_tx(const struct operator* op, const struct record *r, struct value *v)
 {
     (void)op;
     value_span(v, r->upstream_response_us, r->end_us, 1000);
@@ -196,7 +195,7 @@ static bool find_point(struct slice name, size_t *offset)
     return false;
 }
 
-static bool prepare_span(struct operator *op, struct arena *arena, struct err *err)
+static bool prepare_span(struct operator* op, struct arena *arena, struct err *err)
 {
     struct slice unit = op->argument, from = slice_cut(&unit, ':'), to = slice_cut(&unit, ':');
     struct span *span = arena_zalloc(arena, sizeof *span);
@@ -213,7 +212,7 @@ static bool prepare_span(struct operator *op, struct arena *arena, struct err *e
     return true;
 }
 
-static void eval_span(const struct operator *op, const struct record *r, struct value *v)
+static void eval_span(const struct operator* op, const struct record *r, struct value *v)
 {
     const struct span *span = op->prepared;
     int64_t from, to;

@@ -8,10 +8,13 @@
 static const struct {
     uint64_t bound;
     const char *text;
-} bounds[] = {{0, "0.5"},         {1, "1"},           {5, "5"},           {10, "10"},         {25, "25"},
-              {50, "50"},         {100, "100"},       {250, "250"},       {500, "500"},       {1000, "1000"},
-              {2500, "2500"},     {5000, "5000"},     {10000, "10000"},   {30000, "30000"},   {60000, "60000"},
-              {300000, "300000"}, {600000, "600000"}, {1800000, "1800000"}, {3600000, "3600000"}};
+} bounds[] = {{0, "0.5"},          {1, "1"},           {5, "5"},
+              {10, "10"},          {25, "25"},         {50, "50"},
+              {100, "100"},        {250, "250"},       {500, "500"},
+              {1000, "1000"},      {2500, "2500"},     {5000, "5000"},
+              {10000, "10000"},    {30000, "30000"},   {60000, "60000"},
+              {300000, "300000"},  {600000, "600000"}, {1800000, "1800000"},
+              {3600000, "3600000"}};
 
 struct page {
     const struct stats_filter *filter;
@@ -59,8 +62,8 @@ static void set_labels(struct strbuf *labels, const struct stat_view *view)
 
 static void write_type(struct page *p, enum stat_kind kind)
 {
-    static const char *const kinds[] = {[STAT_COUNTER] = "counter", [STAT_GAUGE] = "gauge",
-                                        [STAT_HISTOGRAM] = "histogram"};
+    static const char *const kinds[] = {
+        [STAT_COUNTER] = "counter", [STAT_GAUGE] = "gauge", [STAT_HISTOGRAM] = "histogram"};
     if (slice_eq(strbuf_slice(&p->name), strbuf_slice(&p->last))) {
         return;
     }

@@ -8,7 +8,7 @@
 static const struct {
     double q;
     const char *name;
-} quantiles[] = {{0, "0"},     {0.25, "25"}, {0.5, "50"},    {0.75, "75"},   {0.9, "90"},
+} quantiles[] = {{0, "0"},     {0.25, "25"}, {0.5, "50"},     {0.75, "75"},    {0.9, "90"},
                  {0.95, "95"}, {0.99, "99"}, {0.995, "99.5"}, {0.999, "99.9"}, {1, "100"}};
 
 /* What is copied out of the enumeration, to be sorted; texts lie one behind the other in `texts`. */
