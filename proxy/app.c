@@ -224,7 +224,7 @@ static void on_signal(void *ctx, int signo)
 {
     struct app *a = ctx;
     if (signo == SIGUSR1) {
-        log_sink_reopen();
+        log_sink_reopen(a->sink);
         if (a->options.log_path != NULL) {
             log_open(a->options.log_path);
         }
@@ -272,7 +272,9 @@ static void register_extensions(struct app *a)
     a->registry = extension_registry_create();
     extension_register(a->registry, &apim_filter_type);
     extension_register(a->registry, &apim_per_host_type);
-    access_log_register(a->registry);
+    for (size_t i = 0; i < access_log_type_count; i++) {
+        extension_register(a->registry, access_log_types[i]);
+    }
 }
 
 static bool app_build(struct app *a, struct err *err)
@@ -284,6 +286,12 @@ static bool app_build(struct app *a, struct err *err)
         .node_cluster = a->options.service_cluster,
         .node_zone = a->options.service_zone,
     };
+    if (a->options.mode == MODE_SERVE) {
+        a->sink = log_sink_create(LOG_SINK_QUEUE, err);
+        if (a->sink == NULL) {
+            return false;
+        }
+    }
     register_extensions(a);
     a->bootstrap = bootstrap_load(&b, a->registry, err);
     if (a->bootstrap == NULL) {
@@ -388,11 +396,11 @@ void app_destroy(struct app **app)
         worker_fini(&a->workers[0]);
         mem_free(a->workers);
     }
-    log_sink_flush();
     store_destroy(&a->store);
     bootstrap_destroy(&a->bootstrap);
     extension_registry_destroy(&a->registry);
     upstream_shared_destroy(&a->shared);
     stats_destroy(&a->stats);
+    log_sink_destroy(&a->sink);
     mem_free(a);
 }

@@ -19,6 +19,7 @@ struct app {
     struct options options;
     enum app_state state;
     struct stats *stats;
+    struct log_sink *sink;
     struct extension_registry *registry;
     struct config_bootstrap *bootstrap;
     struct config_store *store;
