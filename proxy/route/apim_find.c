@@ -93,10 +93,10 @@ static const struct apim_operation *pick(struct search *s, const struct trie_ops
         split_query(s);
     }
     for (uint32_t i = 0; i < ops->count; i++) {
-        const struct apim_operation *op = ops->list[i];
-        if ((slice_eq(op->conf.method, s->method) || slice_eq(op->conf.method, SLICE("*"))) &&
-            fits_query(s, op->template)) {
-            return op;
+        const struct trie_end *e = &ops->list[i];
+        if ((slice_eq(e->method, s->method) || slice_eq(e->method, SLICE("*"))) &&
+            (!e->asks_query || fits_query(s, e->op->template))) {
+            return e->op;
         }
     }
     return NULL;
@@ -105,7 +105,16 @@ static const struct apim_operation *pick(struct search *s, const struct trie_ops
 static const struct trie_node *find_edge(const struct trie_node *node, const struct piece *piece)
 {
     uint32_t cursor = 0, at = 0;
-    while (hash_index_next(&node->index, piece->hash, &cursor, &at)) {
+    if (node->index == NULL) {
+        for (uint32_t i = 0; i < node->edge_count; i++) {
+            const struct trie_edge *e = &node->edges[i];
+            if (e->hash == piece->hash && slice_eq_nocase(e->text, piece->value)) {
+                return e->to;
+            }
+        }
+        return NULL;
+    }
+    while (hash_index_next(node->index, piece->hash, &cursor, &at)) {
         if (slice_eq_nocase(node->edges[at].text, piece->value)) {
             return node->edges[at].to;
         }
@@ -176,12 +185,8 @@ static uint32_t fill_segment(const struct search *s, const struct template_segme
     return t->name_count;
 }
 
-static void fill_params(const struct search *s, struct apim_match *m)
+static void fill_params(const struct search *s, const struct url_template *t, struct apim_match *m)
 {
-    const struct url_template *t = m->operation->template;
-    if (t->name_count == 0) {
-        return;
-    }
     struct apim_param *params = arena_alloc(s->arena, t->name_count * sizeof *params);
     uint32_t n = 0;
     for (uint32_t i = 0; i < t->segment_count; i++) {
@@ -203,9 +208,19 @@ bool apim_trie_find(const struct apim_trie *trie, struct slice method, struct ar
     struct search s = {.method = method, .path = m->rest, .query = m->query, .arena = arena};
     split_path(&s, trie->depth);
     m->operation = find(&s, &trie->root, 0);
-    if (m->operation == NULL) {
-        return false;
+    return m->operation != NULL;
+}
+
+void apim_match_params(struct apim_match *m, struct arena *arena)
+{
+    const struct url_template *t = m->operation == NULL ? NULL : m->operation->template;
+    if (t == NULL || t->name_count == 0 || m->params != NULL) {
+        return;
     }
-    fill_params(&s, m);
-    return true;
+    struct search s = {.path = m->rest, .query = m->query, .arena = arena};
+    split_path(&s, t->segment_count);
+    if (t->query_count > 0) {
+        split_query(&s);
+    }
+    fill_params(&s, t, m);
 }

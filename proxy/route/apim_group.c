@@ -89,12 +89,20 @@ struct apim_group *apim_group_create(struct apim_api *const *apis, uint32_t coun
     if (!check_pairs(apis, count, clash, err)) {
         return NULL;
     }
-    struct apim_group *g = mem_alloc(sizeof *g + count * sizeof(struct apim_api *));
+    struct slice key = apis[0]->key;
+    struct apim_group *g = mem_alloc(sizeof *g + count * sizeof g->members[0] + key.n);
     atomic_init(&g->refs, 1);
     g->count = count;
     for (uint32_t i = 0; i < count; i++) {
-        g->apis[i] = apim_api_ref(apis[i]);
+        const struct apim_api_conf *c = &apis[i]->conf;
+        g->members[i] = (struct apim_member){apim_api_ref(apis[i]), apis[i]->trie, c->http, c->https, c->closed.n > 0};
+        g->plain = count == 1 && c->is_current && c->host_count == 0 && c->versioning == APIM_VERSION_NONE;
     }
+    char *text = (char *)&g->members[count];
+    if (key.n > 0) {
+        memcpy(text, key.p, key.n);
+    }
+    g->key = slice_make(text, key.n);
     return g;
 }
 
@@ -112,7 +120,7 @@ void apim_group_unref(struct apim_group **group)
         return;
     }
     for (uint32_t i = 0; i < g->count; i++) {
-        apim_api_unref(&g->apis[i]);
+        apim_api_unref(&g->members[i].api);
     }
     mem_free(g);
 }

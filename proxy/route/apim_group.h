@@ -7,10 +7,19 @@
 
 #include "proxy/route/apim.h"
 
+/* One API and what most look-ups ask of it, so that they need not touch the API itself. */
+struct apim_member {
+    struct apim_api *api;
+    const struct apim_trie *trie;
+    bool http, https, closed;
+};
+
 struct apim_group {
     atomic_uint refs;
     uint32_t count;
-    struct apim_api *apis[]; /* in name order */
+    bool plain;       /* one API, current, for every host, without versions */
+    struct slice key; /* behind the members */
+    struct apim_member members[]; /* in name order */
 };
 
 /* NULL and err, *clash when two of them claim the same calls. References are taken. */

@@ -77,7 +77,7 @@ static bool serves(const struct lookup *l, const struct apim_api *api)
 static bool group_serves(const struct lookup *l, const struct apim_group *g)
 {
     for (uint32_t i = 0; i < g->count; i++) {
-        if (serves(l, g->apis[i])) {
+        if (serves(l, g->members[i].api)) {
             return true;
         }
     }
@@ -93,7 +93,7 @@ static const struct apim_group *find_group(const struct lookup *l, uint32_t *dep
             continue;
         }
         const struct apim_group *g = apim_table_group(l->table, p->hash, slice_make(l->canon.p, p->key_n));
-        if (g != NULL && group_serves(l, g)) {
+        if (g != NULL && (g->plain || group_serves(l, g))) {
             *depth = i;
             return g;
         }
@@ -157,7 +157,7 @@ struct choice {
     bool version_fits; /* some API has the version named: those without one do not count */
     bool unknown;      /* a version was named, and an API of that scheme has another */
     bool any;          /* some API counts, of whatever revision */
-    const struct apim_api *api; /* the first that counts and whose revision fits */
+    const struct apim_member *member; /* the first that counts and whose revision fits */
     bool through_segment;
 };
 
@@ -176,8 +176,9 @@ static const struct prefix *revision_place(const struct lookup *l, uint32_t dept
     return through_segment && !at_path->has_revision ? &l->prefixes[depth + 1] : at_path;
 }
 
-static void consider(const struct lookup *l, const struct apim_api *api, uint32_t depth, struct choice *c)
+static void consider(const struct lookup *l, const struct apim_member *member, uint32_t depth, struct choice *c)
 {
+    const struct apim_api *api = member->api;
     enum version_fit fit = version_of(l, api, depth);
     if (fit == VERSION_UNKNOWN) {
         c->unknown = true;
@@ -190,36 +191,41 @@ static void consider(const struct lookup *l, const struct apim_api *api, uint32_
     }
     bool through = fit == VERSION_FITS && api->conf.versioning == APIM_VERSION_SEGMENT;
     c->any = true;
-    if (c->api == NULL && revision_fits(api, revision_place(l, depth, through))) {
-        c->api = api;
+    if (c->member == NULL && revision_fits(api, revision_place(l, depth, through))) {
+        c->member = member;
         c->through_segment = through;
     }
 }
 
-static enum apim_reason pick_api(const struct lookup *l, const struct apim_group *g, uint32_t depth,
-                                 struct apim_match *out)
+static enum apim_reason pick_member(const struct lookup *l, const struct apim_group *g, uint32_t depth,
+                                    const struct apim_member **member, struct slice *rest)
 {
-    struct choice c = {.api = NULL};
+    if (g->plain && !l->prefixes[depth].has_revision) {
+        *member = &g->members[0];
+        *rest = slice_from(l->path, l->prefixes[depth].raw_end);
+        return APIM_MATCHED;
+    }
+    struct choice c = {.member = NULL};
     for (uint32_t i = 0; i < g->count; i++) {
-        if (serves(l, g->apis[i])) {
-            consider(l, g->apis[i], depth, &c);
+        if (serves(l, g->members[i].api)) {
+            consider(l, &g->members[i], depth, &c);
         }
     }
     if (!c.any || (c.unknown && !c.version_fits)) {
         return APIM_NO_VERSION;
     }
-    if (c.api == NULL) {
+    if (c.member == NULL) {
         return APIM_NO_REVISION;
     }
-    out->api = c.api;
-    out->rest = slice_from(l->path, l->prefixes[depth + (c.through_segment ? 1 : 0)].raw_end);
+    *member = c.member;
+    *rest = slice_from(l->path, l->prefixes[depth + (c.through_segment ? 1 : 0)].raw_end);
     return APIM_MATCHED;
 }
 
-static bool scheme_fits(const struct apim_api_conf *c, struct slice scheme)
+static bool scheme_fits(const struct apim_member *member, struct slice scheme)
 {
     bool secure = slice_eq_nocase(scheme, SLICE("https")) || slice_eq_nocase(scheme, SLICE("wss"));
-    return secure ? c->https : c->http;
+    return secure ? member->https : member->http;
 }
 
 static enum apim_reason match(struct lookup *l, struct apim_match *out)
@@ -235,15 +241,17 @@ static enum apim_reason match(struct lookup *l, struct apim_match *out)
     if (g == NULL) {
         return APIM_NO_API;
     }
-    enum apim_reason reason = pick_api(l, g, depth, out);
+    const struct apim_member *member = NULL;
+    enum apim_reason reason = pick_member(l, g, depth, &member, &out->rest);
     if (reason != APIM_MATCHED) {
         return reason;
     }
-    if (!scheme_fits(&out->api->conf, l->req->scheme)) {
+    out->api = member->api;
+    if (!scheme_fits(member, l->req->scheme)) {
         return APIM_NO_SCHEME;
     }
-    bool found = apim_trie_find(out->api->trie, l->req->method, l->arena, out);
-    return found || out->api->conf.closed.n > 0 ? APIM_MATCHED : APIM_NO_OPERATION;
+    bool found = apim_trie_find(member->trie, l->req->method, l->arena, out);
+    return found || member->closed ? APIM_MATCHED : APIM_NO_OPERATION;
 }
 
 bool apim_match(const struct apim_table *table, const struct route_request *req, struct arena *arena,

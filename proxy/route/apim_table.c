@@ -37,7 +37,7 @@ static void shard_unref(struct apim_shard **shard)
 static struct apim_slot *shard_find(struct apim_shard *s, uint64_t hash, struct slice key)
 {
     for (uint32_t i = 0; s != NULL && i < s->count; i++) {
-        if (s->slots[i].hash == hash && slice_eq(s->slots[i].group->apis[0]->key, key)) {
+        if (s->slots[i].hash == hash && slice_eq(s->slots[i].group->key, key)) {
             return &s->slots[i];
         }
     }
@@ -201,8 +201,8 @@ static bool apply_run(struct apim_table *t, const struct change *run, size_t n, 
     struct apim_api **members = mem_alloc(room * sizeof(struct apim_api *));
     uint32_t count = 0;
     for (uint32_t i = 0; old != NULL && i < old->count; i++) {
-        if (!is_removed(run, n, old->apis[i])) {
-            members[count++] = old->apis[i];
+        if (!is_removed(run, n, old->members[i].api)) {
+            members[count++] = old->members[i].api;
         }
     }
     for (size_t i = 0; i < n; i++) {

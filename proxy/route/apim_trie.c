@@ -125,7 +125,7 @@ static bool same_edge(const struct apim_operation *a, const struct apim_operatio
 static bool add_end(struct build *b, struct trie_ops *ops, const struct apim_operation *op)
 {
     for (uint32_t i = 0; i < ops->count; i++) {
-        const struct apim_operation *other = ops->list[i];
+        const struct apim_operation *other = ops->list[i].op;
         if (!slice_eq(other->conf.method, op->conf.method) || !url_template_same(other->template, op->template)) {
             continue;
         }
@@ -136,14 +136,15 @@ static bool add_end(struct build *b, struct trie_ops *ops, const struct apim_ope
                        SLICE_ARG(other->conf.id), SLICE_ARG(op->conf.id), SLICE_ARG(op->conf.method),
                        SLICE_ARG(slice_sub(op->template->text, 0, 100)));
     }
-    ops->list[ops->count++] = op;
-    ops->asks_query |= op->template->query_count > 0;
+    bool asks_query = op->template->query_count > 0;
+    ops->list[ops->count++] = (struct trie_end){op->conf.method, op, asks_query};
+    ops->asks_query |= asks_query;
     return true;
 }
 
 static bool build_ends(struct build *b, struct trie_ops *ops, const struct apim_operation **run, uint32_t count)
 {
-    ops->list = arena_alloc(b->arena, count * sizeof(const struct apim_operation *));
+    ops->list = arena_alloc(b->arena, count * sizeof *ops->list);
     for (uint32_t i = 0; i < count; i++) {
         if (!add_end(b, ops, run[i])) {
             return false;
@@ -152,10 +153,21 @@ static bool build_ends(struct build *b, struct trie_ops *ops, const struct apim_
     return true;
 }
 
-/* Children of one kind, counted before they are made so that the arena gets whole arrays. */
+/* Edges and, right behind them, their text. */
+static void make_edges(struct build *b, struct trie_node *node, uint32_t count, size_t text_bytes)
+{
+    node->edges = arena_alloc(b->arena, count * sizeof *node->edges + text_bytes);
+    if (count > TRIE_SCAN) {
+        node->index = arena_alloc(b->arena, sizeof *node->index);
+        hash_index_init(node->index, count, b->arena);
+    }
+}
+
+/* Room for the children, counted before they are made. */
 static void make_room(struct build *b, struct trie_node *node, const struct apim_operation **ops, uint32_t count)
 {
     uint32_t literals = 0, mixed = 0;
+    size_t text_bytes = 0;
     for (uint32_t i = 0; i < count; i++) {
         if (i > 0 && same_edge(ops[i - 1], ops[i], b->depth)) {
             continue;
@@ -163,14 +175,28 @@ static void make_room(struct build *b, struct trie_node *node, const struct apim
         enum step step = step_of(ops[i], b->depth);
         literals += step == STEP_LITERAL;
         mixed += step == STEP_MIXED;
+        text_bytes += step == STEP_LITERAL ? segment_at(ops[i], b->depth)->text.n : 0;
     }
     if (literals > 0) {
-        node->edges = arena_alloc(b->arena, literals * sizeof *node->edges);
-        hash_index_init(&node->index, literals, b->arena);
+        make_edges(b, node, literals, text_bytes);
+        node->edge_text = (char *)(node->edges + literals);
     }
     if (mixed > 0) {
         node->mixed = arena_alloc(b->arena, mixed * sizeof *node->mixed);
     }
+}
+
+static void add_edge(struct trie_node *node, const struct template_segment *segment, struct trie_node *child)
+{
+    struct slice text = slice_make(node->edge_text, segment->text.n);
+    if (text.n > 0) {
+        memcpy(node->edge_text, segment->text.p, text.n);
+        node->edge_text += text.n;
+    }
+    if (node->index != NULL) {
+        hash_index_add(node->index, segment->hash, node->edge_count);
+    }
+    node->edges[node->edge_count++] = (struct trie_edge){segment->hash, text, child};
 }
 
 static bool build_node(struct build *b, struct trie_node *node, const struct apim_operation **ops, uint32_t count);
@@ -180,12 +206,9 @@ static bool build_child(struct build *b, struct trie_node *node, const struct ap
     const struct template_segment *segment = segment_at(run[0], b->depth);
     struct trie_node *child = arena_zalloc(b->arena, sizeof *child);
     if (segment->kind == TEMPLATE_LITERAL) {
-        struct trie_edge *edges = (struct trie_edge *)(uintptr_t)node->edges;
-        edges[node->edge_count] = (struct trie_edge){segment->text, child};
-        hash_index_add(&node->index, segment->hash, node->edge_count++);
+        add_edge(node, segment, child);
     } else if (segment->kind == TEMPLATE_MIXED) {
-        struct trie_mixed *mixed = (struct trie_mixed *)(uintptr_t)node->mixed;
-        mixed[node->mixed_count++] = (struct trie_mixed){segment, child};
+        node->mixed[node->mixed_count++] = (struct trie_mixed){segment, child};
     } else {
         node->param = child;
     }

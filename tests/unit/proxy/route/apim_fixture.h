@@ -103,6 +103,7 @@ static inline char *fixture_answer(const struct apim_table *table, const char *l
     struct apim_match m;
     char *text;
     if (apim_match(table, &req, arena, &m)) {
+        apim_match_params(&m, arena);
         struct slice id = m.operation == NULL ? SLICE("-") : m.operation->conf.id;
         text = arena_printf(arena, "%.*s %.*s %.*s", SLICE_ARG(slice_from(m.api->conf.name, 5)), SLICE_ARG(id),
                             SLICE_ARG(m.rest));

@@ -346,6 +346,8 @@ static void parameters_are_found_by_name_with_their_raw_text(void **state)
     struct apim_match m;
     bool found = false;
     assert_true(apim_match(table, &req, arena, &m));
+    assert_null(m.params);
+    apim_match_params(&m, arena);
     assert_slice(apim_match_param(&m, SLICE("id"), &found), "a/b");
     assert_true(found);
     assert_slice(m.params[0].raw, "a%2Fb");
