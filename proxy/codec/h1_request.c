@@ -218,17 +218,22 @@ static void settle_upgrade(struct head *head, const struct h1_facts *facts, stru
     }
 }
 
-static bool settle_expect(const struct head *head, struct h1_facts *facts, struct h1_message *message, struct err *err)
+/* An expectation is for a request with a body in HTTP/1.1; elsewhere it says nothing and is dropped (RFC 9110 10.1.1). */
+static bool settle_expect(struct head *head, struct h1_facts *facts, struct h1_message *message, struct err *err)
 {
-    if (facts->expects == 0 || head->version == HTTP_1_0) {
+    if (facts->expects == 0) {
         return true;
     }
-    if (facts->expects > 1 || !slice_eq_nocase(facts->expect, SLICE("100-continue"))) {
+    bool old = head->version == HTTP_1_0;
+    if (!old && (facts->expects > 1 || !slice_eq_nocase(facts->expect, SLICE("100-continue")))) {
         facts->status = 417;
         return err_set(err, ERR_UNSUPPORTED, "an expectation other than 100-continue");
     }
     bool body = message->framing == H1_CHUNKED || (message->framing == H1_LENGTH && message->length > 0);
-    message->expect_continue = body;
+    message->expect_continue = body && !old;
+    if (!message->expect_continue) {
+        head_remove_id(head, FIELD_EXPECT);
+    }
     return true;
 }
 

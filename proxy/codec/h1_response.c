@@ -53,6 +53,7 @@ static bool settle(struct head *head, struct h1_facts *facts, struct slice metho
     }
     if (has_no_body(head->status, method)) {
         message->framing = H1_NO_BODY;
+        message->length = 0;
     } else if (facts->encodings + facts->lengths == 0) {
         message->framing = H1_UNTIL_CLOSE;
     }

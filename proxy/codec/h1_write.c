@@ -81,10 +81,7 @@ static void put_field(struct pen *pen, struct slice name, struct slice value)
 /* Written from what the message is, never copied. */
 static bool is_ours(const struct field *f, bool request)
 {
-    enum head_field id = f->id;
-    return id == FIELD_CONNECTION || id == FIELD_KEEP_ALIVE || id == FIELD_PROXY_CONNECTION ||
-           id == FIELD_TRANSFER_ENCODING || id == FIELD_CONTENT_LENGTH || id == FIELD_UPGRADE ||
-           id == FIELD_HTTP2_SETTINGS || (id == FIELD_HOST && request);
+    return head_is_connection_field(f) || f->id == FIELD_CONTENT_LENGTH || (f->id == FIELD_HOST && request);
 }
 
 static void put_fields(struct pen *pen, const struct head *head, bool request)

@@ -44,7 +44,9 @@ struct h2_stream { /* memory of the session; the owner reads it, and takes from 
     struct head *trailers;
     bool was_reset, refused; /* refused: REFUSED_STREAM or above GOAWAY's last id: the peer did nothing */
     uint32_t reset_code;
-    size_t out_limit;
+    unsigned refuse_status; /* server, with H2_HEAD: the head broke a limit and is incomplete: answer 431 or 414 */
+    size_t head_bytes;      /* of the last head, decoded */
+    size_t out_limit;       /* of the outbox; H2_ROOM is about it. 64 KB unless the owner says otherwise */
 };
 
 struct h2_session *h2_create(const struct h2_config *config, struct err *err);
@@ -53,11 +55,14 @@ void h2_destroy(struct h2_session **s);
 /* Feeds at most max bytes off the front of in. false: the connection is over (GOAWAY is in the output: produce it, then
  * close); err says why. */
 bool h2_receive(struct h2_session *s, struct buf *in, size_t max, struct err *err);
+/* The codec has no clock: tell it the time now and then (before h2_receive), so that what counts against floods decays. */
+void h2_advance(struct h2_session *s, int64_t now_us);
 /* The next stream to which something happened, with its events; NULL when none is left. */
 struct h2_stream *h2_next_event(struct h2_session *s, unsigned *events);
 struct head *h2_take_head(struct h2_stream *st, bool *end);
 struct arena *h2_take_arena(struct h2_stream *st); /* the caller destroys it */
-/* Appends what the connection wants to send, at most about max bytes; false when nothing was there. */
+/* Appends what the connection wants to send; at most about max bytes of bodies, control frames and heads always; false
+ * when nothing was there. */
 bool h2_produce(struct h2_session *s, struct buf *out, size_t max);
 bool h2_is_done(const struct h2_session *s); /* neither wants to read nor to write: close the transport */
 
@@ -76,7 +81,8 @@ void h2_send_trailers(struct h2_stream *st, const struct head *trailers);   /* e
 size_t h2_out_queued(const struct h2_stream *st);
 void h2_taken(struct h2_stream *st, size_t n); /* n bytes left st->in: credit for the peer */
 void h2_reset(struct h2_stream *st, uint32_t code); /* RFC 9113 7 code; H2_CLOSED follows unless released */
-/* The owner is done with the stream: no further event. Resets it (NO_ERROR or CANCEL) if it is still open. */
+/* The owner is done with the stream: no further event. A server stream whose end was given to us is still sent in full,
+ * then the peer is told to stop (NO_ERROR); anything else that is open is reset (CANCEL). */
 void h2_release(struct h2_stream **st);
 
 void h2_goaway_start(struct h2_session *s);  /* first step: last id 2^31-1 */

@@ -82,6 +82,8 @@ enum head_field head_intern(struct slice lower_name);
 struct slice head_field_name(enum head_field id);
 struct slice head_reason(unsigned status); /* standard phrase; empty when there is none */
 
+/* Belongs to one HTTP/1 connection: Connection, Keep-Alive, Proxy-Connection, Transfer-Encoding, Upgrade, HTTP2-Settings. */
+bool head_is_connection_field(const struct field *f);
 /* The one place where hop-by-hop fields go (RFC 9110 7.6.1): Connection and all it nominates, Keep-Alive, TE (but
  * "trailers", which is kept), Trailer is kept, Transfer-Encoding, Upgrade, Proxy-Connection, HTTP2-Settings,
  * proxy-authenticate/-authorization pass. Both directions. Never removes what an end-to-end meaning rests on

@@ -61,7 +61,7 @@ static bool remove_nominated(struct head *h, struct slice list, struct err *err)
     return true;
 }
 
-static bool is_hop_by_hop(const struct field *f)
+bool head_is_connection_field(const struct field *f)
 {
     enum head_field id = f->id;
     return id == FIELD_CONNECTION || id == FIELD_KEEP_ALIVE || id == FIELD_TRANSFER_ENCODING || id == FIELD_UPGRADE ||
@@ -97,7 +97,7 @@ bool head_strip_hop_by_hop(struct head *h, struct err *err)
     }
     unsigned kept = 0;
     for (unsigned i = 0; i < h->n; i++) {
-        if (!is_hop_by_hop(&h->fields[i])) {
+        if (!head_is_connection_field(&h->fields[i])) {
             h->fields[kept++] = h->fields[i];
         }
     }

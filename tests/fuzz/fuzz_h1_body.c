@@ -34,6 +34,8 @@ static enum h1_result read_body(const uint8_t *data, size_t size, size_t step, s
     return r;
 }
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct buf a, b;

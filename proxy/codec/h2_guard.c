@@ -1,0 +1,114 @@
+#include "proxy/codec/h2_impl.h"
+
+enum {
+    PREFACE_LEN = 24,
+    USEFUL_DATA = 256, /* bytes of a DATA frame that earns something */
+    EARNED_NOISE = 2,  /* frames a useful DATA frame pays for: peers that probe the bandwidth send PINGs with data */
+    EARNED_UPDATES = 20,
+    DECAY_FRAMES = 16, /* seconds until a full bucket is empty */
+    DECAY_RESETS = 32,
+};
+
+void h2_guard_init(struct h2_guard *g, const struct h2_config *config)
+{
+    *g = (struct h2_guard){
+        .frame_limit = config->max_control_frames,
+        .reset_limit = config->max_resets,
+        .preface_left = config->server ? PREFACE_LEN : 0,
+    };
+}
+
+static void drain(uint32_t *bucket, uint64_t n)
+{
+    *bucket = n >= *bucket ? 0 : *bucket - (uint32_t)n;
+}
+
+void h2_guard_useful(struct h2_guard *g, size_t data_bytes, bool sent)
+{
+    if (data_bytes >= USEFUL_DATA) {
+        drain(&g->noise, EARNED_NOISE);
+    }
+    if (sent && data_bytes > 0) {
+        drain(&g->updates, EARNED_UPDATES);
+    }
+}
+
+bool h2_guard_reset(struct h2_guard *g)
+{
+    return ++g->resets <= g->reset_limit;
+}
+
+void h2_guard_advance(struct h2_guard *g, int64_t now_us)
+{
+    if (g->decayed_us == 0) {
+        g->decayed_us = now_us;
+        return;
+    }
+    int64_t seconds = (now_us - g->decayed_us) / 1000000;
+    if (seconds <= 0) {
+        return;
+    }
+    g->decayed_us += seconds * 1000000;
+    uint64_t n = seconds > DECAY_RESETS ? DECAY_RESETS : (uint64_t)seconds;
+    drain(&g->noise, n * (g->frame_limit / DECAY_FRAMES + 1));
+    drain(&g->updates, n * (g->frame_limit / DECAY_FRAMES + 1));
+    drain(&g->resets, n * (g->reset_limit / DECAY_RESETS + 1));
+}
+
+static bool count_frame(struct h2_guard *g, struct err *err)
+{
+    const unsigned char *h = g->header;
+    size_t len = (size_t)h[0] << 16 | (size_t)h[1] << 8 | h[2];
+    unsigned type = h[3], flags = h[4];
+    g->payload_left = len;
+    bool noise = true;
+    if (type == NGHTTP2_WINDOW_UPDATE) {
+        noise = false;
+        g->updates++;
+    } else if (type == NGHTTP2_DATA) {
+        noise = (len == 0 && (flags & NGHTTP2_FLAG_END_STREAM) == 0) || (flags & NGHTTP2_FLAG_PADDED) != 0;
+        h2_guard_useful(g, noise ? 0 : len, false);
+    } else if (type == NGHTTP2_HEADERS) {
+        noise = false;
+    } else if (type == NGHTTP2_CONTINUATION) {
+        noise = len == 0;
+    }
+    g->noise += noise;
+    if (g->noise > g->frame_limit || g->updates > g->frame_limit) {
+        return err_set(err, ERR_LIMIT, "flood of %s frames", noise ? "control or empty" : "window update");
+    }
+    return true;
+}
+
+static int32_t data_stream_of(const unsigned char *h)
+{
+    if (h[3] != NGHTTP2_DATA) {
+        return 0;
+    }
+    return (int32_t)((uint32_t)(h[5] & 0x7f) << 24 | (uint32_t)h[6] << 16 | (uint32_t)h[7] << 8 | h[8]);
+}
+
+bool h2_guard_scan(struct h2_guard *g, struct slice bytes, size_t *n, int32_t *data_stream, struct err *err)
+{
+    size_t at = g->preface_left < bytes.n ? g->preface_left : bytes.n;
+    g->preface_left -= at;
+    *data_stream = 0;
+    while (at < bytes.n && *data_stream == 0) {
+        if (g->payload_left > 0) {
+            size_t skip = g->payload_left < bytes.n - at ? g->payload_left : bytes.n - at;
+            g->payload_left -= skip;
+            at += skip;
+            continue;
+        }
+        g->header[g->header_n++] = (unsigned char)bytes.p[at++];
+        if (g->header_n == sizeof g->header) {
+            g->header_n = 0;
+            if (!count_frame(g, err)) {
+                return false;
+            }
+            *data_stream = data_stream_of(g->header);
+        }
+    }
+    *n = at;
+    return true;
+}

@@ -1,0 +1,113 @@
+/* h2_impl: what the files of h2 share. Nobody else includes it. */
+#pragma once
+#include <nghttp2/nghttp2.h>
+
+#include "proxy/codec/h2.h"
+
+enum {
+    H2_OUT_LIMIT = 64 << 10,
+    H2_SHARE_FROM = 1024,      /* smaller pieces of DATA are copied: sharing would pin a read chunk for little */
+    H2_INTERIM_MAX = 64,       /* 1xx heads on one stream */
+    H2_IDS_KNOWN = 1024,       /* latest peer streams whose fate we remember; a power of two */
+    H2_HARD_BUDGET_FACTOR = 4, /* decoded head bytes beyond this many limits end the connection */
+};
+
+/*
+ * Counts frames that do no work, before nghttp2 sees them, on the frame headers alone. Each bucket fills by one a
+ * frame, is emptied by useful traffic and by time, and overflows at its limit.
+ */
+struct h2_guard {
+    uint32_t frame_limit, reset_limit;
+    uint32_t noise;   /* PING, SETTINGS, PRIORITY, empty or padded DATA, empty CONTINUATION, unknown … */
+    uint32_t updates; /* WINDOW_UPDATE; DATA we send earns them */
+    uint32_t resets;  /* streams that ended by RST_STREAM, sent for the peer's fault or received */
+    int64_t decayed_us;
+    size_t preface_left, payload_left;
+    unsigned char header[9];
+    unsigned header_n;
+};
+void h2_guard_init(struct h2_guard *g, const struct h2_config *config);
+/* Counts what begins in bytes; stops behind the header of a DATA frame, whose stream it then names: *n bytes were seen.
+ */
+bool h2_guard_scan(struct h2_guard *g, struct slice bytes, size_t *n, int32_t *data_stream, struct err *err);
+bool h2_guard_reset(struct h2_guard *g); /* one more reset; false: too many */
+void h2_guard_useful(struct h2_guard *g, size_t data_bytes, bool sent);
+void h2_guard_advance(struct h2_guard *g, int64_t now_us);
+
+struct h2_head_node {
+    struct h2_head_node *next;
+    struct head *head;
+    bool end;
+};
+
+/* A head under construction. */
+struct h2_builder {
+    struct head *head;
+    struct slice host;
+    unsigned hosts, cookies;
+    bool malformed, over_budget;
+};
+void h2_builder_start(struct h2_builder *b, struct arena *arena);
+void h2_builder_add(struct h2_builder *b, struct slice name, struct slice value, bool never_index);
+/* Is it a head that would also be sound in HTTP/1? */
+bool h2_builder_finish_request(struct h2_builder *b);
+bool h2_builder_finish_response(struct h2_builder *b);
+bool h2_builder_finish_trailers(struct h2_builder *b);
+
+struct h2_stream_impl {
+    struct h2_stream pub;
+    struct list all;
+    size_t cap; /* of this block, for the pool */
+    unsigned events;
+    struct h2_builder builder;
+    struct h2_head_node *heads, **heads_tail;
+    unsigned interim;
+    bool final_head; /* the request's or the final response's head has arrived */
+    bool visible;    /* the owner knows the stream */
+    bool released, closed;
+    bool arena_taken; /* by the owner, who outlives it until h2_release */
+    struct buf out;
+    bool out_end;      /* the owner gave the end */
+    bool out_end_sent; /* END_STREAM was produced */
+    bool data_attached, deferred, was_full;
+    struct arena *trailer_arena;
+    struct head *trailers_out;
+};
+
+struct h2_session {
+    nghttp2_session *ng;
+    struct h2_config config;
+    struct h2_guard guard;
+    struct list streams, events;
+    unsigned open;
+    const struct buf *input; /* while receiving: DATA is shared from its front piece */
+    struct slice piece;
+    struct buf *output; /* while producing */
+    size_t produced, produce_max;
+    struct buf control; /* produced on receipt, waits for h2_produce */
+    size_t block_bytes; /* decoded so far, of the header block being received */
+    unsigned block_fields;
+    int32_t last_peer_id;
+    uint64_t ids_opened[H2_IDS_KNOWN / 64], ids_ended[H2_IDS_KNOWN / 64];
+    bool got_settings, goaway_sent, goaway_received, over, ping_pending;
+    uint32_t fail_code; /* not 0: a callback ended the connection */
+    struct err fail;
+};
+
+static inline struct h2_stream_impl *h2_impl(struct h2_stream *st)
+{
+    return (struct h2_stream_impl *)(void *)st;
+}
+
+struct h2_stream_impl *h2_stream_create(struct h2_session *s, int32_t id, struct arena *arena);
+void h2_stream_free(struct h2_stream_impl *st);
+void h2_stream_event(struct h2_stream_impl *st, unsigned events);
+void h2_stream_closed(struct h2_stream_impl *st, uint32_t code, bool refused);
+/* nghttp2 says nothing of DATA it ignores: was it for a stream the peer itself had ended? 0, or as h2_fail. */
+int h2_check_data(struct h2_session *s, int32_t id);
+/* Ends the connection from inside a callback; returns what the callback returns. */
+int h2_fail(struct h2_session *s, uint32_t code, const char *why);
+
+void h2_set_receive_callbacks(nghttp2_session_callbacks *callbacks);
+void h2_set_send_callbacks(nghttp2_session_callbacks *callbacks);
+nghttp2_mem *h2_pool_memory(void);
