@@ -56,7 +56,7 @@ void resource_unref(struct resource *r)
     }
 }
 
-struct slice resource_name(const struct resource *r)
+struct slice resource_get_name(const struct resource *r)
 {
     return slice_make(r->data, r->name_len);
 }
@@ -74,19 +74,19 @@ struct resource_hash resource_hash(const struct resource *r)
 bool resource_equal(const struct resource *a, const struct resource *b)
 {
     return a == b || (a->hash.hi == b->hash.hi && a->hash.lo == b->hash.lo && a->bytes_len == b->bytes_len &&
-                      slice_eq(resource_name(a), resource_name(b)));
+                      slice_eq(resource_get_name(a), resource_get_name(b)));
 }
 
 static int by_name(const void *a, const void *b)
 {
-    return slice_cmp(resource_name(*(struct resource *const *)a), resource_name(*(struct resource *const *)b));
+    return slice_cmp(resource_get_name(*(struct resource *const *)a), resource_get_name(*(struct resource *const *)b));
 }
 
 static void set_version(struct resource_list *l)
 {
     uint64_t hi = SEED_HI, lo = SEED_LO;
     for (size_t i = 0; i < l->n; i++) {
-        struct slice name = resource_name(l->items[i]);
+        struct slice name = resource_get_name(l->items[i]);
         struct resource_hash h = l->items[i]->hash;
         hi = slice_hash(slice_make(&h, sizeof h), slice_hash(name, hi));
         lo = slice_hash(slice_make(&h, sizeof h), slice_hash(name, lo));
@@ -143,7 +143,7 @@ struct resource *resource_list_find(const struct resource_list *l, struct slice 
     size_t lo = 0, hi = resource_list_count(l);
     while (lo < hi) {
         size_t mid = lo + (hi - lo) / 2;
-        int c = slice_cmp(resource_name(l->items[mid]), name);
+        int c = slice_cmp(resource_get_name(l->items[mid]), name);
         if (c == 0) {
             return l->items[mid];
         }
@@ -186,7 +186,7 @@ struct resource_list *resource_list_union(struct resource_list *fresh, const str
     size_t extra = 0;
     struct resource **items = mem_alloc((resource_list_count(fresh) + resource_list_count(old) + 1) * sizeof items[0]);
     for (size_t i = 0; i < resource_list_count(old); i++) {
-        if (resource_list_find(fresh, resource_name(old->items[i])) == NULL) {
+        if (resource_list_find(fresh, resource_get_name(old->items[i])) == NULL) {
             items[extra++] = resource_ref(old->items[i]);
         }
     }

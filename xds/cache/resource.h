@@ -19,7 +19,7 @@ struct resource_hash {
 struct resource *resource_create(struct slice name, struct slice bytes); /* copies both */
 struct resource *resource_ref(struct resource *r);
 void resource_unref(struct resource *r);
-struct slice resource_name(const struct resource *r);
+struct slice resource_get_name(const struct resource *r);
 struct slice resource_bytes(const struct resource *r);
 struct resource_hash resource_hash(const struct resource *r); /* of the bytes */
 bool resource_equal(const struct resource *a, const struct resource *b); /* same name and bytes, by hash */

@@ -132,7 +132,7 @@ static struct resource_list *only_tunnels(const struct resource_list *list)
     size_t n = 0;
     for (size_t i = 0; i < resource_list_count(list); i++) {
         struct resource *r = resource_list_at(list, i);
-        if (slice_starts_with(resource_name(r), SLICE(XDS_TUNNEL_PREFIX))) {
+        if (slice_starts_with(resource_get_name(r), SLICE(XDS_TUNNEL_PREFIX))) {
             items[n++] = resource_ref(r);
         }
     }
@@ -169,7 +169,7 @@ static bool covers(const struct resource_list *held, const struct resource_list 
     }
     for (size_t i = 0; i < resource_list_count(wanted); i++) {
         const struct resource *r = resource_list_at(wanted, i);
-        const struct resource *h = held == NULL ? NULL : resource_list_find(held, resource_name(r));
+        const struct resource *h = held == NULL ? NULL : resource_list_find(held, resource_get_name(r));
         if (h == NULL || !resource_equal(h, r)) {
             return false;
         }

@@ -97,7 +97,7 @@ static void describe(struct strbuf *out, const struct session_response *r)
     strbuf_printf(out, "%s#%s{", xds_type_name(r->type), r->nonce);
     for (size_t i = 0; i < resource_list_count(r->resources); i++) {
         struct resource *item = resource_list_at(r->resources, i);
-        strbuf_printf(out, "%s%.*s=%.*s", i == 0 ? "" : ",", SLICE_ARG(resource_name(item)),
+        strbuf_printf(out, "%s%.*s=%.*s", i == 0 ? "" : ",", SLICE_ARG(resource_get_name(item)),
                       SLICE_ARG(resource_bytes(item)));
     }
     strbuf_add_char(out, '}');
