@@ -328,7 +328,7 @@ static bool is_block(struct slice bytes, uint32_t line, uint32_t column)
 
 bool override_policy(const struct overrides *o, const struct override *entry, struct slice *text, uint32_t *line)
 {
-    const struct doc *value = doc_get(entry->properties, "value");
+    const struct doc *value = entry == NULL ? NULL : doc_get(entry->properties, "value");
     if (!doc_is(value, DOC_STRING)) {
         return false;
     }
