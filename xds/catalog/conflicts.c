@@ -121,7 +121,9 @@ static void close_swallowers(struct build *b, const struct api_head *lost)
 void check_heads(struct build *b)
 {
     struct api_head **all = (void *)b->heads.items;
-    qsort(all, b->heads.n, sizeof *all, compare_heads);
+    if (b->heads.n > 0) {
+        qsort(all, b->heads.n, sizeof *all, compare_heads);
+    }
     for (size_t i = 0, n; i < b->heads.n; i += n) {
         n = 1;
         while (i + n < b->heads.n && strcmp(all[i]->resource, all[i + n]->resource) == 0) {
