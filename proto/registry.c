@@ -4,6 +4,7 @@
 
 #include "base/macros.h"
 #include "pb/egret/apim/v1/apim.pb-c.h"
+#include "pb/egret/config/v1/access_log.pb-c.h"
 #include "pb/egret/config/v1/limits.pb-c.h"
 #include "pb/egret/control/v1/config.pb-c.h"
 #include "pb/envoy/config/bootstrap/v3/bootstrap.pb-c.h"
@@ -146,6 +147,7 @@ static const ProtobufCMessageDescriptor *const roots[] = {
     &egret__apim__v1__policy_program__descriptor,
     &egret__apim__v1__api_table__descriptor,
     &egret__apim__v1__apim_filter__descriptor,
+    &egret__config__v1__gateway_logs__descriptor,
     &egret__config__v1__limits__descriptor,
     &egret__control__v1__config__descriptor,
 };
