@@ -213,6 +213,7 @@ struct catalog {
     const char *closed; /* not NULL: nothing may be served, and why (the overrides file cannot be read) */
     size_t api_files;   /* apiInformation.json files, workspaces included */
     /* the catalog's own */
+    uint64_t subscriptions_inputs; /* 0: look at each of them */
     unsigned refs;
     struct arena *arena;
 };
