@@ -53,6 +53,8 @@ void app_each_worker(struct app *a, void (*fn)(struct worker *w, void *arg), voi
 bool app_ads_start(struct app *a, struct err *err);
 void app_ads_stop(struct app *a);
 void app_ads_applied(struct app *a, uint64_t generation);
+struct strbuf;
+void app_ads_describe(const struct app *a, struct strbuf *json);
 
 /* app_admin.c */
 bool app_admin_start(struct app *a, struct err *err);
