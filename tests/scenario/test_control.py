@@ -1,6 +1,7 @@
 """egret-control over the wire: a real gRPC client with a certificate, a real folder, a real process."""
 import hashlib
 import hmac
+import json
 import os
 import signal
 import subprocess
@@ -312,6 +313,9 @@ def test_a_killed_server_comes_back_and_a_damaged_database_is_named(control, con
     control.start()
     connect().subscribe(API, ["*"])
     control.stop(signal.SIGKILL)
+    control.start()
+    assert not any("renamed" in f["reason"] for f in control.get("/faults"))
+    control.stop()
     with open(os.path.join(control.folder, "state", "control.db"), "wb") as f:
         f.write(b"not a database at all, but long enough to be looked at" * 20)
     control.start()
@@ -330,7 +334,7 @@ def test_a_node_that_left_is_shown_as_disconnected(control, connect):
 
 def test_wrong_settings_are_named_with_their_place(tmp_path):
     control = Control(tmp_path)
-    rows = (("adz: {}\n", ":8:1: adz"), ("service_name: [a]\n", "service_name"),
+    rows = (("adz: {}\n", "control.yaml:6:1: adz"), ("service_name: [a]\n", "service_name"),
             ("egress: [ { hosts: [ a.test ], gateway: none } ]\n", "egress[0].gateway"),
             ("pools: [ { name: p, addresses: [ not-an-ip ] } ]\n", "pools[0].addresses"),
             ("host_names: [ { name: a.test, certificate: /x } ]\n", "host_names[0].private_key"))
@@ -353,3 +357,38 @@ def test_command_line_mistakes_end_with_status_1():
         assert done.returncode == 1 and expected in done.stderr, (args, done)
     for flag in ("--version", "--help"):
         assert subprocess.run([program, flag], capture_output=True, timeout=WAIT).returncode == 0
+
+
+def egretctl(control, *args, **env):
+    return subprocess.run([os.path.join(BIN, "egretctl"), *args], capture_output=True, text=True, timeout=WAIT,
+                          env={**os.environ, "EGRET_CONTROL_SOCKET": control.socket_path, **env})
+
+
+def test_egretctl_shows_proxies_faults_and_addresses(control, connect):
+    control.start()
+    c = connect()
+    c.subscribe(API, ["*"])
+    c.send(CDS)
+    c.nack(c.next(CDS), "no such thing")
+    eventually(lambda: "REJECTED" in egretctl(control, "status").stdout)
+    text = egretctl(control, "status").stdout
+    assert "2 apis, 4 operations, 1 products, 2 subscriptions served" in text
+    row = [line for line in text.splitlines() if line.startswith("node-1")][0]
+    assert "shop" in row and "SYNCED" in row and "NOT SENT" in row
+    assert "REJECTED by node-1: CDS: no such thing" in text
+    assert egretctl(control, "faults").stdout == "no faults\n"
+    control.artifacts.put("apis/orders/apiInformation.json", "{")
+    eventually(lambda: "STALE" in egretctl(control, "faults").stdout)
+    assert "apis/orders/apiInformation.json:1:" in egretctl(control, "faults").stdout
+    text = egretctl(control, "egress", "ips").stdout
+    assert "conf.partner.test" in text and "192.0.2." in text and "blue" in text
+    for command in (["status"], ["faults"], ["egress", "ips"]):
+        json.loads(egretctl(control, "-o", "json", *command).stdout)
+
+
+def test_egretctl_tells_by_its_status_what_went_wrong(control):
+    nobody = egretctl(control, "status", EGRET_CONTROL_SOCKET="/nowhere/control.sock")
+    assert nobody.returncode == 1 and "/nowhere/control.sock" in nobody.stderr
+    for args in (["--socket"], ["--what"], ["nonsense"], [], ["-o", "xml", "status"]):
+        assert egretctl(control, *args).returncode == 2
+    assert "egress ips" in egretctl(control, "--help").stdout

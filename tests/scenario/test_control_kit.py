@@ -199,6 +199,8 @@ mac_keys: [ {{ id: k1, file: {self.mac_key} }} ]
                 assert status == 0, self.log_text()[-6000:]
 
     def log_text(self):
+        if not os.path.exists(self.log_path):
+            return ""
         with open(self.log_path, errors="replace") as f:
             return f.read()
 
