@@ -139,7 +139,7 @@ struct apim_match {
     enum apim_reason reason;
     const struct apim_api *api;
     const struct apim_operation *operation; /* NULL in a closed API when none fits */
-    const struct apim_param *params;        /* filled by apim_match_params only: of path, then query, as in the template */
+    const struct apim_param *params;        /* by apim_match_params only: path, then query, in template order */
     size_t param_count;
     struct slice rest;  /* raw path behind API path, version and revision: empty or from its '/' on; no query */
     struct slice query; /* raw, without '?'; p == NULL when the request has none */
@@ -150,7 +150,7 @@ bool apim_match(const struct apim_table *table, const struct route_request *req,
                 struct apim_match *out);
 /* The reason why a matched call answers 501, empty when it does not. */
 struct slice apim_match_closed(const struct apim_match *match);
-/* Fills m->params, for those who need them: most calls do not. What m->rest and m->query point to must be there still. */
+/* Fills m->params, for those who need them: most calls do not. What m->rest and m->query point to is still needed. */
 void apim_match_params(struct apim_match *m, struct arena *arena);
 /* The value of one of them (name without regard to case); *found says whether there is one. */
 struct slice apim_match_param(const struct apim_match *match, struct slice name, bool *found);

@@ -46,7 +46,7 @@ static const struct slice *copy_list(struct arena *arena, const struct slice *li
 /* The usual methods are not copied for each of many thousand operations. */
 static struct slice copy_method(struct arena *arena, struct slice method)
 {
-    static const struct slice usual[] = {{"GET", 3},    {"POST", 4}, {"PUT", 3},     {"DELETE", 6},
+    static const struct slice usual[] = {{"GET", 3},   {"POST", 4}, {"PUT", 3},     {"DELETE", 6},
                                          {"PATCH", 5}, {"HEAD", 4}, {"OPTIONS", 7}, {"*", 1}};
     for (size_t i = 0; i < ARRAY_LEN(usual); i++) {
         if (slice_eq(method, usual[i])) {

@@ -13,7 +13,8 @@ struct pair {
 };
 
 struct search {
-    struct slice method;
+    struct slice method_text;
+    enum trie_method method;
     struct slice path; /* what the pieces were cut from */
     struct slice query;
     struct arena *arena;
@@ -61,8 +62,7 @@ static void split_query(struct search *s)
     struct slice rest = s->query, name, value;
     s->pairs = arena_alloc(s->arena, (count_of(rest, '&') + 1) * sizeof *s->pairs);
     while (query_next(&rest, &name, &value)) {
-        s->pairs[s->pair_count++] =
-            (struct pair){query_decode(name, s->arena), query_decode(value, s->arena), value};
+        s->pairs[s->pair_count++] = (struct pair){query_decode(name, s->arena), query_decode(value, s->arena), value};
     }
 }
 
@@ -79,6 +79,9 @@ static const struct pair *find_pair(const struct search *s, const struct templat
 
 static bool fits_query(struct search *s, const struct url_template *t)
 {
+    if (s->pairs == NULL) {
+        split_query(s);
+    }
     for (uint32_t i = 0; i < t->query_count; i++) {
         if (find_pair(s, &t->query[i]) == NULL) {
             return false;
@@ -87,36 +90,19 @@ static bool fits_query(struct search *s, const struct url_template *t)
     return true;
 }
 
-static const struct apim_operation *pick(struct search *s, const struct trie_ops *ops)
+static bool fits_method(const struct search *s, const struct trie_end *e)
 {
-    if (ops->asks_query && s->pairs == NULL) {
-        split_query(s);
+    if (e->method == TRIE_OTHER_METHOD) {
+        return slice_eq(e->op->conf.method, s->method_text);
     }
-    for (uint32_t i = 0; i < ops->count; i++) {
-        const struct trie_end *e = &ops->list[i];
-        if ((slice_eq(e->method, s->method) || slice_eq(e->method, SLICE("*"))) &&
-            (!e->asks_query || fits_query(s, e->op->template))) {
-            return e->op;
-        }
-    }
-    return NULL;
+    return e->method == s->method || e->method == TRIE_ANY_METHOD;
 }
 
-static const struct trie_node *find_edge(const struct trie_node *node, const struct piece *piece)
+static const struct apim_operation *pick(struct search *s, const struct trie_end *list, uint32_t count)
 {
-    uint32_t cursor = 0, at = 0;
-    if (node->index == NULL) {
-        for (uint32_t i = 0; i < node->edge_count; i++) {
-            const struct trie_edge *e = &node->edges[i];
-            if (e->hash == piece->hash && slice_eq_nocase(e->text, piece->value)) {
-                return e->to;
-            }
-        }
-        return NULL;
-    }
-    while (hash_index_next(node->index, piece->hash, &cursor, &at)) {
-        if (slice_eq_nocase(node->edges[at].text, piece->value)) {
-            return node->edges[at].to;
+    for (uint32_t i = 0; i < count; i++) {
+        if (fits_method(s, &list[i]) && (!list[i].asks_query || fits_query(s, list[i].op->template))) {
+            return list[i].op;
         }
     }
     return NULL;
@@ -127,8 +113,8 @@ static const struct apim_operation *find(struct search *s, const struct trie_nod
 static const struct apim_operation *find_below(struct search *s, const struct trie_node *node, uint32_t i)
 {
     const struct piece *piece = &s->pieces[i];
-    const struct trie_node *next = find_edge(node, piece);
-    const struct apim_operation *op = next == NULL ? NULL : find(s, next, i + 1);
+    const struct trie_edge *edge = trie_edge_find(node, piece->hash, piece->value);
+    const struct apim_operation *op = edge == NULL ? NULL : find(s, edge->to, i + 1);
     for (uint32_t k = 0; op == NULL && k < node->mixed_count; k++) {
         if (template_mixed_match(node->mixed[k].segment, piece->value, NULL)) {
             op = find(s, node->mixed[k].to, i + 1);
@@ -146,9 +132,9 @@ static const struct apim_operation *find(struct search *s, const struct trie_nod
     if (i < s->piece_count) {
         op = find_below(s, node, i);
     } else if (s->tail.p == NULL) {
-        op = pick(s, &node->here);
+        op = pick(s, node->here, node->here_count);
     }
-    return op != NULL ? op : pick(s, &node->rest);
+    return op != NULL ? op : pick(s, node->rest, node->rest_count);
 }
 
 /* From the i-th piece to the end of the path, slashes included. */
@@ -203,11 +189,13 @@ static void fill_params(const struct search *s, const struct url_template *t, st
     m->param_count = n;
 }
 
-bool apim_trie_find(const struct apim_trie *trie, struct slice method, struct arena *arena, struct apim_match *m)
+bool apim_trie_find(struct apim_trie trie, struct slice method, struct arena *arena, struct apim_match *m)
 {
-    struct search s = {.method = method, .path = m->rest, .query = m->query, .arena = arena};
-    split_path(&s, trie->depth);
-    m->operation = find(&s, &trie->root, 0);
+    struct search s = {.method_text = method, .path = m->rest, .query = m->query, .arena = arena};
+    s.method = trie_method_of(method);
+    __builtin_prefetch(trie.root); /* read while the path is cut and hashed */
+    split_path(&s, trie.depth);
+    m->operation = find(&s, trie.root, 0);
     return m->operation != NULL;
 }
 

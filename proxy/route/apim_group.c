@@ -75,7 +75,8 @@ static bool check_pairs(struct apim_api *const *apis, uint32_t count, struct api
                 *clash = (struct apim_clash){apis[i], apis[k]};
             }
             const struct apim_api_conf *c = &apis[i]->conf;
-            return err_set(err, ERR_INPUT, "\"%.*s\" and \"%.*s\" share path \"%.*s\", version \"%.*s\" and a host, and %s",
+            return err_set(err, ERR_INPUT,
+                           "\"%.*s\" and \"%.*s\" share path \"%.*s\", version \"%.*s\" and a host, and %s",
                            SLICE_ARG(c->name), SLICE_ARG(apis[k]->conf.name), SLICE_ARG(slice_sub(c->path, 0, 100)),
                            SLICE_ARG(slice_sub(c->version, 0, 60)), why);
         }
@@ -95,7 +96,7 @@ struct apim_group *apim_group_create(struct apim_api *const *apis, uint32_t coun
     g->count = count;
     for (uint32_t i = 0; i < count; i++) {
         const struct apim_api_conf *c = &apis[i]->conf;
-        g->members[i] = (struct apim_member){apim_api_ref(apis[i]), apis[i]->trie, c->http, c->https, c->closed.n > 0};
+        g->members[i] = (struct apim_member){apim_api_ref(apis[i]), *apis[i]->trie, c->http, c->https, c->closed.n > 0};
         g->plain = count == 1 && c->is_current && c->host_count == 0 && c->versioning == APIM_VERSION_NONE;
     }
     char *text = (char *)&g->members[count];

@@ -5,20 +5,20 @@
 #pragma once
 #include <stdatomic.h>
 
-#include "proxy/route/apim.h"
+#include "proxy/route/apim_trie.h"
 
 /* One API and what most look-ups ask of it, so that they need not touch the API itself. */
 struct apim_member {
     struct apim_api *api;
-    const struct apim_trie *trie;
+    struct apim_trie trie;
     bool http, https, closed;
 };
 
 struct apim_group {
     atomic_uint refs;
     uint32_t count;
-    bool plain;       /* one API, current, for every host, without versions */
-    struct slice key; /* behind the members */
+    bool plain;                   /* one API, current, for every host, without versions */
+    struct slice key;             /* behind the members */
     struct apim_member members[]; /* in name order */
 };
 

@@ -24,7 +24,7 @@ struct lookup {
     struct arena *arena;
     struct slice path, query;
     struct slice host, authority;
-    struct canon canon; /* of all prefixes: each is a beginning of it */
+    struct canon canon;                      /* of all prefixes: each is a beginning of it */
     struct prefix prefixes[APIM_DEPTHS + 1]; /* one segment more than a path can have: the version */
     uint32_t prefix_count;
 };
@@ -154,9 +154,9 @@ static enum version_fit version_of(const struct lookup *l, const struct apim_api
 
 /* What the APIs of a group come to. */
 struct choice {
-    bool version_fits; /* some API has the version named: those without one do not count */
-    bool unknown;      /* a version was named, and an API of that scheme has another */
-    bool any;          /* some API counts, of whatever revision */
+    bool version_fits;                /* some API has the version named: those without one do not count */
+    bool unknown;                     /* a version was named, and an API of that scheme has another */
+    bool any;                         /* some API counts, of whatever revision */
     const struct apim_member *member; /* the first that counts and whose revision fits */
     bool through_segment;
 };

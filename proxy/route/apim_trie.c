@@ -5,14 +5,55 @@
 
 #include "base/arena.h"
 #include "base/err.h"
+#include "base/macros.h"
 
 enum step { STEP_HERE, STEP_LITERAL, STEP_MIXED, STEP_PARAM, STEP_REST };
+
+enum { CACHE_LINE = 64, NODES_AT_ONCE = 8 };
+
+_Static_assert(sizeof(struct trie_node) == CACHE_LINE, "a node fills one cache line");
+_Static_assert(sizeof(struct trie_edge) == CACHE_LINE, "an edge fills one cache line");
 
 struct build {
     struct arena *arena;
     struct err *err;
     uint32_t depth;
+    struct trie_node *spare; /* nodes not used yet */
+    uint32_t spare_count;
 };
+
+static void *alloc_lines(struct arena *arena, size_t count)
+{
+    uintptr_t raw = (uintptr_t)arena_zalloc(arena, (count + 1) * CACHE_LINE - 1);
+    return (void *)((raw + CACHE_LINE - 1) & ~(uintptr_t)(CACHE_LINE - 1));
+}
+
+/* Some at a time, so that aligning them costs little. */
+static struct trie_node *make_node(struct build *b)
+{
+    if (b->spare_count == 0) {
+        b->spare = alloc_lines(b->arena, NODES_AT_ONCE);
+        b->spare_count = NODES_AT_ONCE;
+    }
+    b->spare_count--;
+    return b->spare++;
+}
+
+enum trie_method trie_method_of(struct slice method)
+{
+    static const struct {
+        struct slice text;
+        enum trie_method method;
+    } usual[] = {{{"GET", 3}, TRIE_GET},        {{"POST", 4}, TRIE_POST},   {{"PUT", 3}, TRIE_PUT},
+                 {{"DELETE", 6}, TRIE_DELETE},  {{"PATCH", 5}, TRIE_PATCH}, {{"HEAD", 4}, TRIE_HEAD},
+                 {{"OPTIONS", 7}, TRIE_OPTIONS}};
+    for (size_t i = 0; i < ARRAY_LEN(usual); i++) {
+        if (slice_eq(method, usual[i].text)) {
+            return usual[i].method;
+        }
+    }
+    return TRIE_OTHER_METHOD;
+}
 
 static const struct template_segment *segment_at(const struct apim_operation *op, uint32_t depth)
 {
@@ -121,53 +162,79 @@ static bool same_edge(const struct apim_operation *a, const struct apim_operatio
     return step != STEP_MIXED || compare_mixed(segment_at(a, depth), segment_at(b, depth)) == 0;
 }
 
-/* Two with one path: does the same method and query tell them apart? Keeps the first of two closed ones. */
-static bool add_end(struct build *b, struct trie_ops *ops, const struct apim_operation *op)
+/* Ends of one path: does method or query tell them apart? Keeps the first of two closed ones. */
+static bool add_end(struct build *b, struct trie_end *list, uint32_t *count, const struct apim_operation *op)
 {
-    for (uint32_t i = 0; i < ops->count; i++) {
-        const struct apim_operation *other = ops->list[i].op;
+    for (uint32_t i = 0; i < *count; i++) {
+        const struct apim_operation *other = list[i].op;
         if (!slice_eq(other->conf.method, op->conf.method) || !url_template_same(other->template, op->template)) {
             continue;
         }
         if (other->conf.closed.n > 0 && op->conf.closed.n > 0) {
             return true;
         }
-        return err_set(b->err, ERR_INPUT, "operations \"%.*s\" and \"%.*s\" have the same method and template %.*s %.*s",
+        return err_set(b->err, ERR_INPUT,
+                       "operations \"%.*s\" and \"%.*s\" have the same method and template %.*s %.*s",
                        SLICE_ARG(other->conf.id), SLICE_ARG(op->conf.id), SLICE_ARG(op->conf.method),
                        SLICE_ARG(slice_sub(op->template->text, 0, 100)));
     }
-    bool asks_query = op->template->query_count > 0;
-    ops->list[ops->count++] = (struct trie_end){op->conf.method, op, asks_query};
-    ops->asks_query |= asks_query;
+    enum trie_method method = any_method(op) ? TRIE_ANY_METHOD : trie_method_of(op->conf.method);
+    list[(*count)++] = (struct trie_end){op, method, op->template->query_count > 0};
     return true;
 }
 
-static bool build_ends(struct build *b, struct trie_ops *ops, const struct apim_operation **run, uint32_t count)
+static bool build_ends(struct build *b, struct trie_end **list, uint32_t *count, const struct apim_operation **run,
+                       uint32_t run_count)
 {
-    ops->list = arena_alloc(b->arena, count * sizeof *ops->list);
-    for (uint32_t i = 0; i < count; i++) {
-        if (!add_end(b, ops, run[i])) {
+    *list = arena_alloc(b->arena, run_count * sizeof **list);
+    for (uint32_t i = 0; i < run_count; i++) {
+        if (!add_end(b, *list, count, run[i])) {
             return false;
         }
     }
     return true;
 }
 
-/* Edges and, right behind them, their text. */
-static void make_edges(struct build *b, struct trie_node *node, uint32_t count, size_t text_bytes)
+/* A table with some places free, unless it is tiny. */
+static void make_edges(struct build *b, struct trie_node *node, uint32_t count)
 {
-    node->edges = arena_alloc(b->arena, count * sizeof *node->edges + text_bytes);
-    if (count > TRIE_SCAN) {
-        node->index = arena_alloc(b->arena, sizeof *node->index);
-        hash_index_init(node->index, count, b->arena);
+    uint32_t places = 1;
+    while (places < count + count / 4) {
+        places *= 2;
     }
+    node->edges = alloc_lines(b->arena, places);
+    node->edge_mask = places - 1;
+}
+
+static uint32_t home_of(const struct trie_node *node, uint64_t hash)
+{
+    return (uint32_t)(hash ^ (hash >> 32)) & node->edge_mask;
+}
+
+static struct slice edge_text(const struct trie_edge *e)
+{
+    return slice_make(e->text_n > TRIE_NEAR ? e->far_text : e->near_text, e->text_n);
+}
+
+const struct trie_edge *trie_edge_find(const struct trie_node *node, uint64_t hash, struct slice text)
+{
+    uint32_t home = node->edges == NULL ? 0 : home_of(node, hash);
+    for (uint32_t i = 0; node->edges != NULL && i <= node->edge_mask; i++) {
+        const struct trie_edge *e = &node->edges[(home + i) & node->edge_mask];
+        if (e->to == NULL) {
+            return NULL;
+        }
+        if (e->hash == hash && slice_eq_nocase(edge_text(e), text)) {
+            return e;
+        }
+    }
+    return NULL;
 }
 
 /* Room for the children, counted before they are made. */
 static void make_room(struct build *b, struct trie_node *node, const struct apim_operation **ops, uint32_t count)
 {
     uint32_t literals = 0, mixed = 0;
-    size_t text_bytes = 0;
     for (uint32_t i = 0; i < count; i++) {
         if (i > 0 && same_edge(ops[i - 1], ops[i], b->depth)) {
             continue;
@@ -175,11 +242,9 @@ static void make_room(struct build *b, struct trie_node *node, const struct apim
         enum step step = step_of(ops[i], b->depth);
         literals += step == STEP_LITERAL;
         mixed += step == STEP_MIXED;
-        text_bytes += step == STEP_LITERAL ? segment_at(ops[i], b->depth)->text.n : 0;
     }
     if (literals > 0) {
-        make_edges(b, node, literals, text_bytes);
-        node->edge_text = (char *)(node->edges + literals);
+        make_edges(b, node, literals);
     }
     if (mixed > 0) {
         node->mixed = arena_alloc(b->arena, mixed * sizeof *node->mixed);
@@ -188,15 +253,17 @@ static void make_room(struct build *b, struct trie_node *node, const struct apim
 
 static void add_edge(struct trie_node *node, const struct template_segment *segment, struct trie_node *child)
 {
-    struct slice text = slice_make(node->edge_text, segment->text.n);
-    if (text.n > 0) {
-        memcpy(node->edge_text, segment->text.p, text.n);
-        node->edge_text += text.n;
+    uint32_t at = home_of(node, segment->hash);
+    while (node->edges[at].to != NULL) {
+        at = (at + 1) & node->edge_mask;
     }
-    if (node->index != NULL) {
-        hash_index_add(node->index, segment->hash, node->edge_count);
+    struct trie_edge *e = &node->edges[at];
+    *e = (struct trie_edge){.hash = segment->hash, .to = child, .text_n = segment->text.n};
+    if (segment->text.n > TRIE_NEAR) {
+        e->far_text = segment->text.p;
+    } else if (segment->text.n > 0) {
+        memcpy(e->near_text, segment->text.p, segment->text.n);
     }
-    node->edges[node->edge_count++] = (struct trie_edge){segment->hash, text, child};
 }
 
 static bool build_node(struct build *b, struct trie_node *node, const struct apim_operation **ops, uint32_t count);
@@ -204,7 +271,7 @@ static bool build_node(struct build *b, struct trie_node *node, const struct api
 static bool build_child(struct build *b, struct trie_node *node, const struct apim_operation **run, uint32_t count)
 {
     const struct template_segment *segment = segment_at(run[0], b->depth);
-    struct trie_node *child = arena_zalloc(b->arena, sizeof *child);
+    struct trie_node *child = make_node(b);
     if (segment->kind == TEMPLATE_LITERAL) {
         add_edge(node, segment, child);
     } else if (segment->kind == TEMPLATE_MIXED) {
@@ -222,9 +289,9 @@ static bool build_run(struct build *b, struct trie_node *node, const struct apim
 {
     switch (step_of(run[0], b->depth)) {
     case STEP_HERE:
-        return build_ends(b, &node->here, run, count);
+        return build_ends(b, &node->here, &node->here_count, run, count);
     case STEP_REST:
-        return build_ends(b, &node->rest, run, count);
+        return build_ends(b, &node->rest, &node->rest_count, run, count);
     case STEP_LITERAL:
     case STEP_MIXED:
     case STEP_PARAM:
@@ -256,5 +323,6 @@ bool apim_trie_build(struct apim_trie *trie, const struct apim_operation **ops, 
         uint32_t depth = ops[i]->template->segment_count;
         trie->depth = depth > trie->depth ? depth : trie->depth;
     }
-    return count == 0 || build_node(&b, &trie->root, ops, count);
+    trie->root = make_node(&b);
+    return count == 0 || build_node(&b, trie->root, ops, count);
 }

@@ -29,11 +29,11 @@ enum header_match_kind { HEADER_MATCH_PRESENT, HEADER_MATCH_STRING, HEADER_MATCH
 
 /* The deprecated exact_match, prefix_match, suffix_match, contains_match, safe_regex_match are HEADER_MATCH_STRING. */
 struct header_match_conf {
-    struct slice name;              /* lower case */
-    enum header_match_kind kind;    /* no specifier at all: PRESENT with present = true */
-    bool present;                   /* PRESENT: false matches the absence */
+    struct slice name;           /* lower case */
+    enum header_match_kind kind; /* no specifier at all: PRESENT with present = true */
+    bool present;                /* PRESENT: false matches the absence */
     bool invert;
-    bool treat_missing_as_empty;    /* without it a missing header never matches, inverted or not (PRESENT apart) */
+    bool treat_missing_as_empty; /* without it a missing header never matches, inverted or not (PRESENT apart) */
     struct string_match_conf string;
     int64_t range_start, range_end; /* RANGE: start <= decimal value < end */
 };

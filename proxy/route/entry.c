@@ -13,7 +13,8 @@ static bool check_path(const struct route_rule_conf *c, struct arena *arena, str
     case ROUTE_PATH_SEPARATED_PREFIX:
         if (c->path.n < 2 || c->path.p[c->path.n - 1] == '/' || slice_find(c->path, '?') < c->path.n ||
             slice_find(c->path, '#') < c->path.n) {
-            return err_set(err, ERR_INPUT, "match.path_separated_prefix: must not be \"/\", end in '/' or hold '?', '#'");
+            return err_set(err, ERR_INPUT,
+                           "match.path_separated_prefix: must not be \"/\", end in '/' or hold '?', '#'");
         }
         return true;
     case ROUTE_PATH_REGEX:
@@ -72,8 +73,7 @@ static bool check_forward(const struct forward_conf *f, struct arena *arena, str
     return compile_rewrite(&f->regex_rewrite, f->has_prefix_rewrite, arena, out, err) || err_prefix(err, "route");
 }
 
-static bool check_redirect(const struct redirect_conf *r, struct arena *arena, struct route_entry *out,
-                           struct err *err)
+static bool check_redirect(const struct redirect_conf *r, struct arena *arena, struct route_entry *out, struct err *err)
 {
     uint32_t s = r->status;
     if (s != 0 && s != 301 && s != 302 && s != 303 && s != 307 && s != 308) {
@@ -88,8 +88,7 @@ static bool check_redirect(const struct redirect_conf *r, struct arena *arena, s
     return compile_rewrite(&r->regex_rewrite, r->has_prefix_rewrite, arena, out, err) || err_prefix(err, "redirect");
 }
 
-static bool check_action(const struct route_rule_conf *c, struct arena *arena, struct route_entry *out,
-                         struct err *err)
+static bool check_action(const struct route_rule_conf *c, struct arena *arena, struct route_entry *out, struct err *err)
 {
     switch (c->action) {
     case ROUTE_ACTION_FORWARD:

@@ -30,8 +30,7 @@ static const struct host_name *find_wildcard(const struct host_names *names, str
         if (n >= host.n) {
             continue;
         }
-        const struct host_name *found =
-            find_name(names, suffix ? slice_from(host, host.n - n) : slice_sub(host, 0, n));
+        const struct host_name *found = find_name(names, suffix ? slice_from(host, host.n - n) : slice_sub(host, 0, n));
         if (found != NULL) {
             return found;
         }

@@ -17,7 +17,7 @@ enum path_slashes {
 };
 
 struct path_options {
-    bool normalize;              /* normalize_path: RFC 3986 6.2.2.2 and 6.2.2.3, backslash is a slash */
+    bool normalize; /* normalize_path: RFC 3986 6.2.2.2 and 6.2.2.3, backslash is a slash */
     bool merge_slashes;
     enum path_slashes escaped_slashes; /* %2F and %5C */
 };

@@ -9,10 +9,10 @@
 
 enum {
     PATTERN_MAX = 8192,
-    GROUPS = 10,            /* \0 … \9 */
-    MATCH_LIMIT = 200000,   /* calls of the matcher */
-    DEPTH_LIMIT = 20000,    /* nested ones */
-    HEAP_LIMIT_KB = 1024,   /* for back-tracking */
+    GROUPS = 10,          /* \0 … \9 */
+    MATCH_LIMIT = 200000, /* calls of the matcher */
+    DEPTH_LIMIT = 20000,  /* nested ones */
+    HEAP_LIMIT_KB = 1024, /* for back-tracking */
     REPLACED_MAX = 64 << 10,
 };
 
@@ -132,8 +132,7 @@ static void put(struct output *o, struct slice s)
     }
 }
 
-static void put_substitution(struct output *o, struct slice substitution, struct slice subject,
-                             pcre2_match_data *match)
+static void put_substitution(struct output *o, struct slice substitution, struct slice subject, pcre2_match_data *match)
 {
     const PCRE2_SIZE *ends = pcre2_get_ovector_pointer(match);
     for (size_t i = 0; i < substitution.n; i++) {
@@ -171,8 +170,7 @@ static enum regex_result replace_all(const struct regex *re, struct slice substi
     size_t at = 0;
     bool after_match = false; /* an empty match right behind another one does not count */
     while (at <= subject.n && !o->full) {
-        enum regex_result found =
-            match_at(re, subject, at, after_match ? PCRE2_NOTEMPTY_ATSTART : 0, scratch);
+        enum regex_result found = match_at(re, subject, at, after_match ? PCRE2_NOTEMPTY_ATSTART : 0, scratch);
         if (found == REGEX_LIMIT) {
             return REGEX_LIMIT;
         }

@@ -19,7 +19,8 @@ struct scan {
 static bool refuse(const struct scan *s, const char *what)
 {
     struct slice shown = slice_sub(s->pattern, 0, 200);
-    return err_set(s->err, ERR_UNSUPPORTED, "regex \"%.*s\": %s at %zu is not RE2 syntax", SLICE_ARG(shown), what, s->i);
+    return err_set(s->err, ERR_UNSUPPORTED, "regex \"%.*s\": %s at %zu is not RE2 syntax", SLICE_ARG(shown), what,
+                   s->i);
 }
 
 static char at(const struct scan *s, size_t ahead)

@@ -8,7 +8,7 @@
 #include "base/slice.h"
 
 struct route_request {
-    struct slice scheme;    /* "http" or "https" ("ws", "wss" count as those) */
+    struct slice scheme; /* "http" or "https" ("ws", "wss" count as those) */
     struct slice method;
     struct slice authority; /* host[:port] as sent */
     struct slice path;      /* with query; empty for CONNECT */

@@ -41,8 +41,8 @@ struct path_edit {
 };
 
 /* `path` without query → *out without query; the path itself when the edit changes nothing. */
-static bool edit_path(const struct route_entry *e, const struct path_edit *edit, struct slice path,
-                      struct arena *arena, struct slice *out)
+static bool edit_path(const struct route_entry *e, const struct path_edit *edit, struct slice path, struct arena *arena,
+                      struct slice *out)
 {
     *out = path;
     if (e->rewrite != NULL) {
@@ -105,7 +105,8 @@ static bool redirect_target(const struct route_match *match, const struct route_
         *out = own_query ? r->path : join(arena, r->path, tail);
         return true;
     }
-    struct path_edit edit = {r->has_prefix_rewrite && r->prefix_rewrite.n > 0, r->prefix_rewrite, r->regex_rewrite.substitution};
+    struct path_edit edit = {r->has_prefix_rewrite && r->prefix_rewrite.n > 0, r->prefix_rewrite,
+                             r->regex_rewrite.substitution};
     if (!edit_path(match->entry, &edit, path, arena, &edited)) {
         return false;
     }

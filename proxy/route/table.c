@@ -139,8 +139,7 @@ static bool check_names(const struct route_conf *conf, struct err *err)
     bool ok = true;
     for (size_t i = 0; ok && i < conf->vhost_count; i++) {
         struct slice name = conf->vhosts[i].name;
-        ok = !map_has(names, name) ||
-             err_set(err, ERR_INPUT, "two virtual hosts are called \"%.*s\"", SLICE_ARG(name));
+        ok = !map_has(names, name) || err_set(err, ERR_INPUT, "two virtual hosts are called \"%.*s\"", SLICE_ARG(name));
         map_put(names, name, (void *)(uintptr_t)conf);
     }
     map_destroy(&names);

@@ -30,12 +30,12 @@ enum route_outcome {
 
 struct route_match {
     enum route_outcome outcome;
-    const struct route_conf *conf;       /* always */
-    const struct vhost_conf *vhost;      /* NULL with ROUTE_NO_HOST */
-    const struct route_rule_conf *rule;  /* NULL unless a route decided */
-    struct slice cluster;                /* FORWARD; empty: cluster_header is absent from the request */
+    const struct route_conf *conf;                /* always */
+    const struct vhost_conf *vhost;               /* NULL with ROUTE_NO_HOST */
+    const struct route_rule_conf *rule;           /* NULL unless a route decided */
+    struct slice cluster;                         /* FORWARD; empty: cluster_header is absent from the request */
     const struct weighted_cluster_conf *weighted; /* FORWARD by weight: the entry chosen; else NULL */
-    const struct route_entry *entry;     /* for the helpers below */
+    const struct route_entry *entry;              /* for the helpers below */
 };
 
 /*

@@ -31,7 +31,7 @@ struct template_segment {
     const struct slice *parts; /* MIXED: 2 * name_count + 1 of them, decoded */
     const struct slice *names; /* without braces and star; "*" for a bare star */
     uint32_t name_count;
-    uint32_t literal_bytes;    /* MIXED: how many bytes of it are fixed */
+    uint32_t literal_bytes; /* MIXED: how many bytes of it are fixed */
 };
 
 struct template_query {

@@ -37,8 +37,13 @@ static struct apim_api *read_api(struct slice *rest, struct arena *arena)
             ops[count++] = (struct apim_operation_conf){.id = line, .method = method, .template = line};
         }
     }
-    struct apim_api_conf conf = {.name = SLICE("apis/x;rev=1"), .path = path, .is_current = true, .http = true,
-                                 .revision = SLICE("1"), .operations = ops, .operation_count = count};
+    struct apim_api_conf conf = {.name = SLICE("apis/x;rev=1"),
+                                 .path = path,
+                                 .is_current = true,
+                                 .http = true,
+                                 .revision = SLICE("1"),
+                                 .operations = ops,
+                                 .operation_count = count};
     struct err err;
     return apim_api_create(&conf, &err);
 }
@@ -67,8 +72,8 @@ static void try_requests(const struct apim_table *table, struct slice rest, stru
         if (target.n > 0) {
             memcpy(exact, target.p, target.n);
         }
-        struct route_request req = {.scheme = SLICE("http"), .method = method, .authority = SLICE("h"),
-                                    .path = slice_make(exact, target.n)};
+        struct route_request req = {
+            .scheme = SLICE("http"), .method = method, .authority = SLICE("h"), .path = slice_make(exact, target.n)};
         struct apim_match m;
         if (apim_match(table, &req, arena, &m)) {
             check_match(&m, arena);

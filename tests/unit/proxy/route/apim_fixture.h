@@ -7,13 +7,13 @@
 enum { FIXTURE_OPERATIONS = 64 };
 
 struct fixture_api {
-    const char *name;       /* "x" or "x;rev=2": becomes "apis/…" */
+    const char *name; /* "x" or "x;rev=2": becomes "apis/…" */
     const char *path;
     const char *operations; /* lines "METHOD template[ !reason]"; NULL: a catch-all */
     const char *version;
     enum apim_versioning versioning;
     const char *parameter;
-    const char *host;   /* one, NULL: every */
+    const char *host; /* one, NULL: every */
     const char *closed;
     bool offline, not_current, no_http, no_https;
 };

@@ -40,8 +40,7 @@ static inline struct slice fixture_header(const void *ctx, struct slice name, bo
 }
 
 /* "GET http://host/path" with header lines (NULL: none). `headers` keeps what the request points to. */
-static inline struct route_request fixture_request(const char *line, struct fixture_headers *headers,
-                                                   const char *lines)
+static inline struct route_request fixture_request(const char *line, struct fixture_headers *headers, const char *lines)
 {
     struct slice rest = slice_of(line);
     struct route_request req = {.header = fixture_header, .ctx = headers};

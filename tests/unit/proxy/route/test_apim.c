@@ -52,10 +52,8 @@ static void an_empty_path_takes_what_no_other_path_does(void **state)
         {.name = "one", .path = "one"},
     };
     static const struct fixture_call calls[] = {
-        {"GET http://h/", NULL, "all;rev=1 GET / /"},
-        {"GET http://h/x", NULL, "all;rev=1 GET /{x} /x x=x"},
-        {"GET http://h/one", NULL, "one;rev=1 * /*  *="},
-        {"GET http://h/;rev=2/two", NULL, "all;rev=2 GET /two /two"},
+        {"GET http://h/", NULL, "all;rev=1 GET / /"},     {"GET http://h/x", NULL, "all;rev=1 GET /{x} /x x=x"},
+        {"GET http://h/one", NULL, "one;rev=1 * /*  *="}, {"GET http://h/;rev=2/two", NULL, "all;rev=2 GET /two /two"},
         {"GET http://h/;rev=3/two", NULL, NO_REVISION},
     };
     RUN(apis, calls);
@@ -91,7 +89,8 @@ static void literal_comes_before_mixed_before_parameter_before_catch_all(void **
 {
     (void)state;
     static const struct fixture_api apis[] = {
-        {.name = "x", .path = "x",
+        {.name = "x",
+         .path = "x",
          .operations = "GET /*\nGET /{p}\nGET /{p}.json\nGET /r{p}.json\nGET /report.json\nGET /{p}/a\nGET /lit/{q}\n"
                        "POST /lit/b\nGET /{p}/{q}/deep\n* /any\nGET /any\nGET /{p}/w/{*rest}"},
     };
@@ -124,12 +123,15 @@ static void query_parts_of_a_template_are_required_in_any_order(void **state)
 {
     (void)state;
     static const struct fixture_api apis[] = {
-        {.name = "s", .path = "s",
-         .operations = "POST /?soapAction=http://t.org/I/Get\nPOST /?soapAction=http://t.org/I/Put\n"
-                       "POST /?soapAction={any}\nPOST /\nGET /login?u={user}&p={pass}\nGET /login?u={user}\nGET /w?wsdl"},
+        {.name = "s",
+         .path = "s",
+         .operations =
+             "POST /?soapAction=http://t.org/I/Get\nPOST /?soapAction=http://t.org/I/Put\n"
+             "POST /?soapAction={any}\nPOST /\nGET /login?u={user}&p={pass}\nGET /login?u={user}\nGET /w?wsdl"},
     };
     static const struct fixture_call calls[] = {
-        {"POST http://h/s/?soapAction=http%3A%2F%2Ft.org%2FI%2FGet", NULL, "s;rev=1 POST /?soapAction=http://t.org/I/Get /"},
+        {"POST http://h/s/?soapAction=http%3A%2F%2Ft.org%2FI%2FGet", NULL,
+         "s;rev=1 POST /?soapAction=http://t.org/I/Get /"},
         {"POST http://h/s?x=1&SOAPACTION=HTTP://t.org/i/put", NULL, "s;rev=1 POST /?soapAction=http://t.org/I/Put "},
         {"POST http://h/s?soapAction=else", NULL, "s;rev=1 POST /?soapAction={any}  any=else"},
         {"POST http://h/s", NULL, "s;rev=1 POST / "},
@@ -215,7 +217,11 @@ static void versions_by_header_or_query_miss_when_they_are_unknown(void **state)
     static const struct fixture_api apis[] = {
         {.name = "h0", .path = "h", .versioning = APIM_VERSION_HEADER, .parameter = "Api-Version"},
         {.name = "h1", .path = "h", .versioning = APIM_VERSION_HEADER, .parameter = "Api-Version", .version = "v1"},
-        {.name = "q1", .path = "q", .versioning = APIM_VERSION_QUERY, .parameter = "api-version", .version = "2024-01-01"},
+        {.name = "q1",
+         .path = "q",
+         .versioning = APIM_VERSION_QUERY,
+         .parameter = "api-version",
+         .version = "2024-01-01"},
         {.name = "q2", .path = "q", .versioning = APIM_VERSION_QUERY, .parameter = "api-version", .version = "b c"},
     };
     static const struct fixture_call calls[] = {
@@ -257,8 +263,9 @@ static void an_api_is_there_only_for_its_hosts(void **state)
 static void the_scheme_must_be_one_of_the_apis(void **state)
 {
     (void)state;
-    static const struct fixture_api apis[] = {
-        {.name = "s", .path = "p/s", .no_http = true}, {.name = "c", .path = "p/c", .no_https = true}, {.name = "p", .path = "p"}};
+    static const struct fixture_api apis[] = {{.name = "s", .path = "p/s", .no_http = true},
+                                              {.name = "c", .path = "p/c", .no_https = true},
+                                              {.name = "p", .path = "p"}};
     static const struct fixture_call calls[] = {
         {"GET https://h/p/s", NULL, "s;rev=1 * /*  *="}, {"GET wss://h/p/s", NULL, "s;rev=1 * /*  *="},
         {"GET http://h/p/s", NULL, NO_SCHEME},           {"GET https://h/p/c", NULL, NO_SCHEME},
@@ -340,7 +347,9 @@ static void parameters_are_found_by_name_with_their_raw_text(void **state)
     (void)state;
     static const struct fixture_api apis[] = {{.name = "x", .path = "x", .operations = "GET /{Id}/{*rest}"}};
     struct apim_table *table = fixture_table(apis, 1);
-    struct route_request req = {.scheme = SLICE("https"), .method = SLICE("GET"), .authority = SLICE("h"),
+    struct route_request req = {.scheme = SLICE("https"),
+                                .method = SLICE("GET"),
+                                .authority = SLICE("h"),
                                 .path = SLICE("/x/a%2Fb/c%20d/e?q=1")};
     struct arena *arena = arena_create(0);
     struct apim_match m;

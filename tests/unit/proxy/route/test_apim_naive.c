@@ -136,8 +136,12 @@ static struct apim_api *random_api(struct arena *arena, uint32_t *seed)
         seen[count] = t;
         ops[count++] = (struct apim_operation_conf){.id = text, .method = SLICE("GET"), .template = text};
     }
-    struct apim_api_conf conf = {.name = SLICE("apis/x;rev=1"), .path = SLICE("x"), .is_current = true, .http = true,
-                                 .operations = ops, .operation_count = count};
+    struct apim_api_conf conf = {.name = SLICE("apis/x;rev=1"),
+                                 .path = SLICE("x"),
+                                 .is_current = true,
+                                 .http = true,
+                                 .operations = ops,
+                                 .operation_count = count};
     struct err err;
     struct apim_api *api = apim_api_create(&conf, &err);
     if (api == NULL) {
@@ -173,7 +177,9 @@ static void the_trie_finds_what_trying_every_template_finds(void **state)
         struct apim_api *api = random_api(arena, &seed);
         struct apim_table *table = apim_table_update(NULL, &api, 1, NULL, NULL);
         for (int i = 0; i < 60; i++) {
-            struct route_request req = {.scheme = SLICE("http"), .method = SLICE("GET"), .authority = SLICE("h"),
+            struct route_request req = {.scheme = SLICE("http"),
+                                        .method = SLICE("GET"),
+                                        .authority = SLICE("h"),
                                         .path = random_path(arena, &seed)};
             struct apim_match m;
             apim_match(table, &req, arena, &m);

@@ -28,8 +28,14 @@ static struct apim_api *make_api(unsigned i, unsigned ops)
         list[k] = (struct apim_operation_conf){
             .id = slice_of(ids[k]), .method = slice_of(method), .template = slice_of(templates[k])};
     }
-    struct apim_api_conf conf = {.name = slice_of(name), .path = slice_of(path), .is_current = true, .is_online = true,
-                                 .revision = SLICE("1"), .https = true, .operations = list, .operation_count = ops};
+    struct apim_api_conf conf = {.name = slice_of(name),
+                                 .path = slice_of(path),
+                                 .is_current = true,
+                                 .is_online = true,
+                                 .revision = SLICE("1"),
+                                 .https = true,
+                                 .operations = list,
+                                 .operation_count = ops};
     struct err err;
     struct apim_api *api = apim_api_create(&conf, &err);
     if (api == NULL) {
@@ -51,8 +57,10 @@ static double look_up(const struct apim_table *table, unsigned apis, unsigned op
         unsigned api = (seed >> 8) % apis, op = ((seed >> 4) % ops) & ~3u;
         int n = snprintf(path, sizeof path, "/team%u/service-%05u/collection%u/4711/items%s?a=b", api % 40, api, op / 4,
                          op % 8 < 4 ? "" : "/12");
-        struct route_request req = {.scheme = SLICE("https"), .method = SLICE("GET"),
-                                    .authority = SLICE("api.contoso.com"), .path = slice_make(path, (size_t)n)};
+        struct route_request req = {.scheme = SLICE("https"),
+                                    .method = SLICE("GET"),
+                                    .authority = SLICE("api.contoso.com"),
+                                    .path = slice_make(path, (size_t)n)};
         struct apim_match m;
         hits += table == NULL || apim_match(table, &req, arena, &m);
         arena_reset(arena);
@@ -95,7 +103,8 @@ static void run(unsigned count, unsigned ops, unsigned rounds)
     double ns = look_up(table, count, ops, rounds) - look_up(NULL, count, ops, rounds);
     double us = ops == OPS ? edit(&table, apis, count, 50) : 0;
     printf("%5u APIs, %6u operations: look-up %.0f ns, build %.1f ms, edit of one %.0f us, "
-           "%.1f MB\n", count, count * ops, ns, build / 1000, us, memory);
+           "%.1f MB\n",
+           count, count * ops, ns, build / 1000, us, memory);
     for (unsigned i = 0; i < count; i++) {
         apim_api_unref(&apis[i]);
     }

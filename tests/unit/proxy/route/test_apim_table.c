@@ -135,8 +135,11 @@ static void two_apis_that_claim_the_same_calls_are_refused_with_both_names(void 
         {{.name = "x", .path = "p", .closed = "c"}, {.name = "y", .path = "p", .closed = "c"}, NULL},
         {{.name = "x", .path = "p", .closed = "c"}, {.name = "y", .path = "p"}, "are different APIs"},
         {{.name = "x", .path = "p", .versioning = APIM_VERSION_SEGMENT, .version = "v1"},
-         {.name = "y", .path = "p", .versioning = APIM_VERSION_SEGMENT, .version = "V1"}, "are different APIs"},
-        {{.name = "x", .path = "p", .versioning = APIM_VERSION_SEGMENT, .version = "v1"}, {.name = "y", .path = "p"}, NULL},
+         {.name = "y", .path = "p", .versioning = APIM_VERSION_SEGMENT, .version = "V1"},
+         "are different APIs"},
+        {{.name = "x", .path = "p", .versioning = APIM_VERSION_SEGMENT, .version = "v1"},
+         {.name = "y", .path = "p"},
+         NULL},
         {{.name = "x", .path = "p"}, {.name = "x", .path = "q"}, "stands twice"},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -186,7 +189,8 @@ static void count_free(void *user)
 static void what_hangs_on_an_api_is_freed_with_its_last_table(void **state)
 {
     (void)state;
-    struct apim_api_conf conf = {.name = SLICE("apis/x;rev=1"), .path = SLICE("x"), .user = malloc(1), .free_user = count_free};
+    struct apim_api_conf conf = {
+        .name = SLICE("apis/x;rev=1"), .path = SLICE("x"), .user = malloc(1), .free_user = count_free};
     struct apim_api *api = apim_api_create(&conf, NULL);
     struct apim_table *one = apim_table_update(NULL, &api, 1, NULL, NULL);
     struct apim_table *two = apim_table_update(one, &api, 1, NULL, NULL);

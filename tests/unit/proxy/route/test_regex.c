@@ -6,10 +6,16 @@ static void what_re2_reads_is_accepted(void **state)
 {
     (void)state;
     static const char *const good[] = {
-        "/a/.*",          "/users/\\d+",           "(?i)/Abc",        "(?P<id>[a-z]+)/(?:x|y)?", "[^/]+",
-        "a{2,3}b{4}c{5,}", "a{,5}",                "[]a]",            "[[:alpha:]_-]+",          "\\.\\/\\-",
-        "\\x41\\x{263a}",  "\\pL\\p{Greek}\\P{Lu}", "a*?b+?c??d{2}?", "^/x$",                    "\\Qa.b*\\E+",
-        "(?i:a)(?-s)b",    "[[:^digit:]]",         "(?<name>a)",      "\\bfoo\\B",               "[a\\]b\\d]",
+        "/a/.*",          "/users/\\d+",
+        "(?i)/Abc",       "(?P<id>[a-z]+)/(?:x|y)?",
+        "[^/]+",          "a{2,3}b{4}c{5,}",
+        "a{,5}",          "[]a]",
+        "[[:alpha:]_-]+", "\\.\\/\\-",
+        "\\x41\\x{263a}", "\\pL\\p{Greek}\\P{Lu}",
+        "a*?b+?c??d{2}?", "^/x$",
+        "\\Qa.b*\\E+",    "(?i:a)(?-s)b",
+        "[[:^digit:]]",   "(?<name>a)",
+        "\\bfoo\\B",      "[a\\]b\\d]",
     };
     for (size_t i = 0; i < ARRAY_LEN(good); i++) {
         struct arena *arena = arena_create(0);
@@ -25,14 +31,13 @@ static void what_re2_would_refuse_or_read_differently_is_refused(void **state)
 {
     (void)state;
     static const char *const bad[] = {
-        "",           "(a)\\1",     "\\k<n>",      "\\g1",        "(?=a)",      "(?!a)",     "(?<=a)b", "(?<!a)b",
-        "(?>a)",      "a*+",        "a++",         "a?+",         "a{2}+",      "a**",       "a{2}{3}", "(?R)",
-        "(?1)",       "(?&n)",      "(?P>n)",      "(?P=n)",      "(?C1)",      "(?(1)a|b)", "(*ACCEPT)a",
-        "(?x) a",     "(?#c)a",     "(?|a|b)",     "(?'n'a)",     "a\\Kb",      "\\G",       "\\R",     "\\X",
-        "\\h",        "\\v",        "\\Z",         "\\C",         "\\N",        "\\u0041",   "[[.a.]]", "[[=a=]]",
-        "[[:nope:]]", "[\\b]",      "a{1001}",     "a{2,1001}",   "[a",         "(a",        "a)",      "*a",
-        "\\",         "\\x4",       "\\x{}",       "(?)",         "(?i-)",      "\\Qabc",    "a{3,2}",  "\\cA",
-        "(?^i)a",     "(?J)a",      "\\o{101}",    "\\e",         "(?",
+        "",        "(a)\\1",  "\\k<n>",  "\\g1",       "(?=a)",      "(?!a)",   "(?<=a)b",   "(?<!a)b", "(?>a)",
+        "a*+",     "a++",     "a?+",     "a{2}+",      "a**",        "a{2}{3}", "(?R)",      "(?1)",    "(?&n)",
+        "(?P>n)",  "(?P=n)",  "(?C1)",   "(?(1)a|b)",  "(*ACCEPT)a", "(?x) a",  "(?#c)a",    "(?|a|b)", "(?'n'a)",
+        "a\\Kb",   "\\G",     "\\R",     "\\X",        "\\h",        "\\v",     "\\Z",       "\\C",     "\\N",
+        "\\u0041", "[[.a.]]", "[[=a=]]", "[[:nope:]]", "[\\b]",      "a{1001}", "a{2,1001}", "[a",      "(a",
+        "a)",      "*a",      "\\",      "\\x4",       "\\x{}",      "(?)",     "(?i-)",     "\\Qabc",  "a{3,2}",
+        "\\cA",    "(?^i)a",  "(?J)a",   "\\o{101}",   "\\e",        "(?",
     };
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
         struct arena *arena = arena_create(0);
@@ -52,10 +57,18 @@ static void a_whole_match_is_anchored_at_both_ends(void **state)
         const char *pattern, *subject;
         enum regex_result want;
     } cases[] = {
-        {"/a", "/a", REGEX_YES},        {"/a", "/ab", REGEX_NO},      {"/a", "x/a", REGEX_NO},
-        {"a|ab", "ab", REGEX_YES},      {"/a.*?", "/abc", REGEX_YES}, {"a$", "a\n", REGEX_NO},
-        {"", "", REGEX_NO},             {".*", "", REGEX_YES},        {"a.c", "a\nc", REGEX_NO},
-        {"(?s)a.c", "a\nc", REGEX_YES}, {"\\d+", "12x", REGEX_NO},    {".", "\xc3\xa9", REGEX_YES},
+        {"/a", "/a", REGEX_YES},
+        {"/a", "/ab", REGEX_NO},
+        {"/a", "x/a", REGEX_NO},
+        {"a|ab", "ab", REGEX_YES},
+        {"/a.*?", "/abc", REGEX_YES},
+        {"a$", "a\n", REGEX_NO},
+        {"", "", REGEX_NO},
+        {".*", "", REGEX_YES},
+        {"a.c", "a\nc", REGEX_NO},
+        {"(?s)a.c", "a\nc", REGEX_YES},
+        {"\\d+", "12x", REGEX_NO},
+        {".", "\xc3\xa9", REGEX_YES},
         {"a.*", "a\xff", REGEX_LIMIT},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -105,7 +118,8 @@ static void replacing_substitutes_every_match_with_groups(void **state)
         struct slice out;
         assert_non_null(re);
         assert_true(regex_check_substitution(re, slice_of(cases[i].substitution), NULL));
-        enum regex_result r = regex_replace(re, slice_of(cases[i].substitution), slice_of(cases[i].subject), &scratch, &out);
+        enum regex_result r =
+            regex_replace(re, slice_of(cases[i].substitution), slice_of(cases[i].subject), &scratch, &out);
         assert_int_not_equal(r, REGEX_LIMIT);
         assert_slice(out, cases[i].want);
         arena_destroy(&arena);
@@ -124,8 +138,8 @@ static void a_substitution_that_explodes_hits_the_limit(void **state)
         memcpy(substitution + i, "\\1", 2);
     }
     struct slice out;
-    assert_int_equal(regex_replace(re, slice_make(substitution, sizeof substitution), slice_make(subject, sizeof subject),
-                                   &scratch, &out),
+    assert_int_equal(regex_replace(re, slice_make(substitution, sizeof substitution),
+                                   slice_make(subject, sizeof subject), &scratch, &out),
                      REGEX_LIMIT);
     arena_destroy(&arena);
 }

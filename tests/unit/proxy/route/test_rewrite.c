@@ -7,8 +7,8 @@ static struct route_table *table_of(const struct route_rule_conf *rule, enum vho
     static const struct slice any[] = {{"*", 1}};
     struct arena *arena = arena_create(0);
     struct vhost_conf *host = arena_zalloc(arena, sizeof *host);
-    *host = (struct vhost_conf){.name = SLICE("h"), .domains = any, .domain_count = 1, .routes = rule, .route_count = 1,
-                                .require_tls = tls};
+    *host = (struct vhost_conf){
+        .name = SLICE("h"), .domains = any, .domain_count = 1, .routes = rule, .route_count = 1, .require_tls = tls};
     struct route_conf *conf = arena_zalloc(arena, sizeof *conf);
     *conf = (struct route_conf){.vhosts = host, .vhost_count = 1};
     struct err err;
@@ -77,15 +77,21 @@ static void redirects_name_the_whole_location(void **state)
         {{.path = {"/new?z", 6}, .status = 307}, "http", "h", "/p?q", "http://h/new?z", 307},
         {{.path = {"/new", 4}, .strip_query = true}, "http", "h", "/p?q", "http://h/new", 301},
         {{.strip_query = true}, "http", "h", "/p?q", "http://h/p", 301},
-        {{.prefix_rewrite = {"/n", 2}, .has_prefix_rewrite = true, .status = 308}, "http", "h", "/p/x?q",
-         "http://h/n/x?q", 308},
+        {{.prefix_rewrite = {"/n", 2}, .has_prefix_rewrite = true, .status = 308},
+         "http",
+         "h",
+         "/p/x?q",
+         "http://h/n/x?q",
+         308},
         {{.regex_rewrite = {{"/p/(.)", 6}, {"/\\1", 3}}, .status = 303}, "http", "h", "/p/x?q", "http://h/x?q", 303},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct route_rule_conf rule = {.path = SLICE("/p"), .action = ROUTE_ACTION_REDIRECT, .redirect = cases[i].r};
         struct route_table *table = table_of(&rule, VHOST_TLS_NONE);
-        struct route_request req = {.scheme = slice_of(cases[i].scheme), .method = SLICE("GET"),
-                                    .authority = slice_of(cases[i].authority), .path = slice_of(cases[i].target)};
+        struct route_request req = {.scheme = slice_of(cases[i].scheme),
+                                    .method = SLICE("GET"),
+                                    .authority = slice_of(cases[i].authority),
+                                    .path = slice_of(cases[i].target)};
         struct arena *arena = arena_create(0);
         struct route_match m;
         struct slice location;
@@ -108,15 +114,20 @@ static void a_host_that_requires_tls_redirects_before_any_route(void **state)
         const char *scheme;
         bool internal, redirected;
     } cases[] = {
-        {VHOST_TLS_ALL, "http", true, true},            {VHOST_TLS_ALL, "https", false, false},
-        {VHOST_TLS_EXTERNAL_ONLY, "http", false, true}, {VHOST_TLS_EXTERNAL_ONLY, "http", true, false},
+        {VHOST_TLS_ALL, "http", true, true},
+        {VHOST_TLS_ALL, "https", false, false},
+        {VHOST_TLS_EXTERNAL_ONLY, "http", false, true},
+        {VHOST_TLS_EXTERNAL_ONLY, "http", true, false},
         {VHOST_TLS_NONE, "http", false, false},
     };
     struct route_rule_conf rule = {.path = SLICE("/"), .forward = {.cluster = SLICE("c")}};
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct route_table *table = table_of(&rule, cases[i].tls);
-        struct route_request req = {.scheme = slice_of(cases[i].scheme), .method = SLICE("GET"),
-                                    .authority = SLICE("h:80"), .path = SLICE("/a?b"), .internal = cases[i].internal};
+        struct route_request req = {.scheme = slice_of(cases[i].scheme),
+                                    .method = SLICE("GET"),
+                                    .authority = SLICE("h:80"),
+                                    .path = SLICE("/a?b"),
+                                    .internal = cases[i].internal};
         struct arena *arena = arena_create(0);
         struct route_match m;
         route_table_match(table, &req, 0, arena, &m);

@@ -66,8 +66,12 @@ static void hosts_match_exact_then_longest_suffix_then_longest_prefix_then_any(v
 {
     (void)state;
     static const struct host_spec specs[] = {
-        {"exact", {"www.foo.com", "foo.com:8080"}}, {"suffix", {"*.foo.com"}},    {"longer", {"*.bar.foo.com"}},
-        {"dash", {"*-x.foo.com"}},                  {"prefix", {"foo.*"}},        {"longprefix", {"foo.bar.*"}},
+        {"exact", {"www.foo.com", "foo.com:8080"}},
+        {"suffix", {"*.foo.com"}},
+        {"longer", {"*.bar.foo.com"}},
+        {"dash", {"*-x.foo.com"}},
+        {"prefix", {"foo.*"}},
+        {"longprefix", {"foo.bar.*"}},
         {"any", {"*"}},
     };
     struct arena *arena = arena_create(0);
@@ -75,14 +79,14 @@ static void hosts_match_exact_then_longest_suffix_then_longest_prefix_then_any(v
     struct route_table *table = route_table_create(&arena, conf, NULL);
     assert_null(arena);
     static const char *const cases[][2] = {
-        {"GET http://www.foo.com/", "exact"},     {"GET http://WWW.Foo.Com/", "exact"},
-        {"GET http://foo.com:8080/", "exact"},    {"GET http://foo.com/", "prefix"},
-        {"GET http://a.foo.com/", "suffix"},      {"GET http://.foo.com/", "any"},
-        {"GET http://a.b.foo.com/", "suffix"},    {"GET http://a.BAR.foo.com/", "longer"},
-        {"GET http://bar.foo.com/", "suffix"},    {"GET http://a-x.foo.com/", "dash"},
-        {"GET http://-x.foo.com/", "suffix"},     {"GET http://foo.bar.org/", "longprefix"},
-        {"GET http://foo.org/", "prefix"},        {"GET http://foo./", "any"},
-        {"GET http://www.foo.com:80/", "any"},    {"GET http://a.foo.com:80/", "any"},
+        {"GET http://www.foo.com/", "exact"},  {"GET http://WWW.Foo.Com/", "exact"},
+        {"GET http://foo.com:8080/", "exact"}, {"GET http://foo.com/", "prefix"},
+        {"GET http://a.foo.com/", "suffix"},   {"GET http://.foo.com/", "any"},
+        {"GET http://a.b.foo.com/", "suffix"}, {"GET http://a.BAR.foo.com/", "longer"},
+        {"GET http://bar.foo.com/", "suffix"}, {"GET http://a-x.foo.com/", "dash"},
+        {"GET http://-x.foo.com/", "suffix"},  {"GET http://foo.bar.org/", "longprefix"},
+        {"GET http://foo.org/", "prefix"},     {"GET http://foo./", "any"},
+        {"GET http://www.foo.com:80/", "any"}, {"GET http://a.foo.com:80/", "any"},
         {"GET http://else/", "any"},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -131,7 +135,8 @@ static void one_domain_or_name_in_two_hosts_is_refused_with_both_names(void **st
     }
 }
 
-#define RULE(label, kind_, text) .name = SLICE(label), .path_kind = kind_, .path = SLICE(text), .forward = {.cluster = {"c", 1}}
+#define RULE(label, kind_, text) \
+    .name = SLICE(label), .path_kind = kind_, .path = SLICE(text), .forward = {.cluster = {"c", 1}}
 
 static void paths_match_without_the_query_in_list_order(void **state)
 {
@@ -148,11 +153,21 @@ static void paths_match_without_the_query_in_list_order(void **state)
     };
     struct route_table *table = table_of_rules(rules, ARRAY_LEN(rules), NULL);
     static const char *const cases[][2] = {
-        {"GET http://h/exact?x", "exact"}, {"GET http://h/exact/", "-"},   {"GET http://h/Exact", "-"},
-        {"GET http://h/nocase", "nocase"}, {"GET http://h/re/12?q", "regex"}, {"GET http://h/re/12/", "-"},
-        {"GET http://h/sep", "sep"},       {"GET http://h/sep/x", "sep"},  {"GET http://h/sepx", "-"},
-        {"GET http://h/sep?x", "sep"},     {"GET http://h/prefix", "pre"}, {"GET http://h/pre/long", "pre"},
-        {"GET http://h/upper", "PRE"},     {"CONNECT http://h", "connect"}, {"GET http://h", "-"},
+        {"GET http://h/exact?x", "exact"},
+        {"GET http://h/exact/", "-"},
+        {"GET http://h/Exact", "-"},
+        {"GET http://h/nocase", "nocase"},
+        {"GET http://h/re/12?q", "regex"},
+        {"GET http://h/re/12/", "-"},
+        {"GET http://h/sep", "sep"},
+        {"GET http://h/sep/x", "sep"},
+        {"GET http://h/sepx", "-"},
+        {"GET http://h/sep?x", "sep"},
+        {"GET http://h/prefix", "pre"},
+        {"GET http://h/pre/long", "pre"},
+        {"GET http://h/upper", "PRE"},
+        {"CONNECT http://h", "connect"},
+        {"GET http://h", "-"},
         {"GET http://h/", "-"},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -195,8 +210,11 @@ static void header_conditions_follow_envoys_rules(void **state)
         {{.kind = HEADER_MATCH_STRING, .string = {STRING_MATCH_REGEX, {"a+", 2}, false}}, "x: aaa", true},
         {{.kind = HEADER_MATCH_STRING, .string = {STRING_MATCH_REGEX, {"a+", 2}, false}}, "x: aab", false},
         {{.kind = HEADER_MATCH_STRING, .string = {STRING_MATCH_REGEX, {"a*", 2}, false}}, "", false},
-        {{.kind = HEADER_MATCH_STRING, .string = {STRING_MATCH_REGEX, {"a*", 2}, false}, .treat_missing_as_empty = true},
-         "", true},
+        {{.kind = HEADER_MATCH_STRING,
+          .string = {STRING_MATCH_REGEX, {"a*", 2}, false},
+          .treat_missing_as_empty = true},
+         "",
+         true},
         {{.kind = HEADER_MATCH_STRING, .string = {STRING_MATCH_EXACT, {"a", 1}, false}, .invert = true}, "x: b", true},
         {{.kind = HEADER_MATCH_STRING, .string = {STRING_MATCH_EXACT, {"a", 1}, false}, .invert = true}, "", false},
     };
@@ -310,8 +328,10 @@ static void a_host_that_opted_in_answers_what_no_route_matches_from_the_api_tabl
     static const struct slice any[] = {{"*", 1}};
     struct arena *arena = arena_create(0);
     struct route_rule_conf *rule = arena_zalloc(arena, sizeof *rule);
-    *rule = (struct route_rule_conf){
-        .path_kind = ROUTE_PATH_EXACT, .path = SLICE("/status"), .action = ROUTE_ACTION_DIRECT, .direct = {.status = 200}};
+    *rule = (struct route_rule_conf){.path_kind = ROUTE_PATH_EXACT,
+                                     .path = SLICE("/status"),
+                                     .action = ROUTE_ACTION_DIRECT,
+                                     .direct = {.status = 200}};
     struct vhost_conf *host = arena_zalloc(arena, sizeof *host);
     *host = (struct vhost_conf){.domains = any, .domain_count = 1, .routes = rule, .route_count = 1, .apim = &marker};
     struct route_conf *conf = arena_zalloc(arena, sizeof *conf);
@@ -338,7 +358,8 @@ static void retry_and_upgrade_come_from_the_route_before_the_host(void **state)
     rules[0].forward.upgrade_count = 2;
     rules[1] = (struct route_rule_conf){RULE("other", ROUTE_PATH_PREFIX, "/")};
     struct vhost_conf *host = arena_zalloc(arena, sizeof *host);
-    *host = (struct vhost_conf){.domains = any, .domain_count = 1, .routes = rules, .route_count = 2, .retry = &of_host};
+    *host =
+        (struct vhost_conf){.domains = any, .domain_count = 1, .routes = rules, .route_count = 2, .retry = &of_host};
     struct route_conf *conf = arena_zalloc(arena, sizeof *conf);
     *conf = (struct route_conf){.vhosts = host, .vhost_count = 1};
     struct route_table *table = route_table_create(&arena, conf, NULL);
@@ -358,8 +379,8 @@ static void what_is_wrong_in_a_route_is_named(void **state)
     static const struct weighted_cluster_conf zero[] = {{.name = {"a", 1}, .weight = 0}};
     static const struct weighted_cluster_conf huge[] = {{.weight = UINT32_MAX}, {.weight = 1}};
     static const struct header_match_conf upper = {.name = {"X", 1}, .present = true};
-    static const struct header_match_conf empty = {.name = {"x", 1}, .kind = HEADER_MATCH_STRING,
-                                                   .string = {STRING_MATCH_PREFIX, {"", 0}, false}};
+    static const struct header_match_conf empty = {
+        .name = {"x", 1}, .kind = HEADER_MATCH_STRING, .string = {STRING_MATCH_PREFIX, {"", 0}, false}};
     static const struct {
         struct route_rule_conf rule;
         const char *says;
@@ -373,7 +394,8 @@ static void what_is_wrong_in_a_route_is_named(void **state)
         {{.action = ROUTE_ACTION_DIRECT, .direct = {.status = 199}}, "199"},
         {{.action = ROUTE_ACTION_REDIRECT, .redirect = {.status = 200}}, "response_code"},
         {{.action = ROUTE_ACTION_REDIRECT, .redirect = {.port = 65536}}, "port_redirect"},
-        {{.action = ROUTE_ACTION_REDIRECT, .redirect = {.path = {"/", 1}, .has_prefix_rewrite = true}}, "path_redirect"},
+        {{.action = ROUTE_ACTION_REDIRECT, .redirect = {.path = {"/", 1}, .has_prefix_rewrite = true}},
+         "path_redirect"},
         {{.forward = {.cluster = {"c", 1}, .regex_rewrite = {{"(a)", 3}, {"\\2", 2}}}}, "regex_rewrite"},
         {{RULE("r", ROUTE_PATH_PREFIX, "/"), .headers = &upper, .header_count = 1}, "lower case"},
         {{RULE("r", ROUTE_PATH_PREFIX, "/"), .headers = &empty, .header_count = 1}, "headers[x]"},
@@ -405,7 +427,8 @@ static struct slice random_path(struct arena *arena, uint32_t *seed)
 
 static bool naive_holds(const struct route_rule_conf *c, struct slice path, bool has_x)
 {
-    bool nocase = c->ignore_case, starts = nocase ? slice_starts_with_nocase(path, c->path) : slice_starts_with(path, c->path);
+    bool nocase = c->ignore_case,
+         starts = nocase ? slice_starts_with_nocase(path, c->path) : slice_starts_with(path, c->path);
     if (c->header_count > 0 && !has_x) {
         return false;
     }
