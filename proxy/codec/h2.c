@@ -314,6 +314,11 @@ struct h2_stream *h2_next_event(struct h2_session *s, unsigned *events)
     return &st->pub;
 }
 
+bool h2_has_events(const struct h2_session *s)
+{
+    return !list_is_empty(&s->events);
+}
+
 struct head *h2_take_head(struct h2_stream *pub, bool *end)
 {
     struct h2_stream_impl *st = h2_impl(pub);
@@ -342,10 +347,18 @@ bool h2_is_done(const struct h2_session *s)
            (s->over || nghttp2_session_want_read(s->ng) == 0);
 }
 
+unsigned h2_open_room(const struct h2_session *s)
+{
+    if (s->config.server || h2_going_away(s) || s->over || nghttp2_session_check_request_allowed(s->ng) == 0) {
+        return 0;
+    }
+    uint32_t max = nghttp2_session_get_remote_settings(s->ng, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+    return s->open < max ? max - s->open : 0;
+}
+
 bool h2_can_open(const struct h2_session *s)
 {
-    return !s->config.server && !h2_going_away(s) && !s->over && nghttp2_session_check_request_allowed(s->ng) != 0 &&
-           s->open < nghttp2_session_get_remote_settings(s->ng, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+    return h2_open_room(s) > 0;
 }
 
 bool h2_peer_allows_connect_protocol(const struct h2_session *s)

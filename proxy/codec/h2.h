@@ -59,6 +59,7 @@ bool h2_receive(struct h2_session *s, struct buf *in, size_t max, struct err *er
 void h2_advance(struct h2_session *s, int64_t now_us);
 /* The next stream to which something happened, with its events; NULL when none is left. */
 struct h2_stream *h2_next_event(struct h2_session *s, unsigned *events);
+bool h2_has_events(const struct h2_session *s);
 struct head *h2_take_head(struct h2_stream *st, bool *end);
 struct arena *h2_take_arena(struct h2_stream *st); /* the caller destroys it */
 /* Appends what the connection wants to send; at most about max bytes of bodies, control frames and heads always; false
@@ -70,6 +71,7 @@ bool h2_is_done(const struct h2_session *s); /* neither wants to read nor to wri
 struct h2_stream *h2_open(struct h2_session *s, const struct head *head, bool end, struct arena *arena, void *user,
                           struct err *err);
 bool h2_can_open(const struct h2_session *s);
+unsigned h2_open_room(const struct h2_session *s); /* how many more */
 bool h2_peer_allows_connect_protocol(const struct h2_session *s);
 bool h2_got_settings(const struct h2_session *s);
 unsigned h2_open_streams(const struct h2_session *s);
