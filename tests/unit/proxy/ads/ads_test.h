@@ -52,8 +52,8 @@ static inline const char *request_text(struct slice bytes, char *out, size_t cap
         strbuf_printf(&text, "unreadable: %s", err.text);
     } else {
         const char *dot = strrchr(m->type_url, '.');
-        strbuf_printf(&text, "%s v=%s n=%s%s [", dot == NULL ? m->type_url : dot + 1, m->version_info, m->response_nonce,
-                      m->node == NULL ? "" : " node");
+        strbuf_printf(&text, "%s v=%s n=%s%s [", dot == NULL ? m->type_url : dot + 1, m->version_info,
+                      m->response_nonce, m->node == NULL ? "" : " node");
         for (size_t i = 0; i < m->n_resource_names; i++) {
             strbuf_printf(&text, "%s%s", i > 0 ? "," : "", m->resource_names[i]);
         }

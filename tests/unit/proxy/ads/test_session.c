@@ -222,8 +222,8 @@ static void a_resource_of_another_type_refuses_the_response(void **state)
     requests(s);
     struct wire w = {.type = CDS, .version = "1", .nonce = "a", .inner = LDS, .n = 1};
     assert_int_equal(receive(s, w, &err), ADS_DONE);
-    assert_string_equal(requests(s), "Cluster v= n=a [] error 13: resources[0]: of type " LDS
-                                     " in a response of type " CDS);
+    assert_string_equal(requests(s),
+                        "Cluster v= n=a [] error 13: resources[0]: of type " LDS " in a response of type " CDS);
     ads_session_destroy(&s);
 }
 
@@ -240,11 +240,11 @@ static struct slice wrapped(struct arena *arena, bool expires)
     resource.resource = &inner;
     resource.ttl = expires ? &ttl : NULL;
     struct slice packed = pack_message(&resource.base, arena);
-    outer.type_url = (char *)(uintptr_t)"type.googleapis.com/envoy.service.discovery.v3.Resource";
+    outer.type_url = (char *)(uintptr_t) "type.googleapis.com/envoy.service.discovery.v3.Resource";
     outer.value.data = (uint8_t *)(uintptr_t)packed.p;
     outer.value.len = packed.n;
     m.type_url = (char *)(uintptr_t)CDS;
-    m.nonce = (char *)(uintptr_t)"a";
+    m.nonce = (char *)(uintptr_t) "a";
     m.resources = &list;
     m.n_resources = 1;
     return pack_message(&m.base, arena);
@@ -300,7 +300,8 @@ static void a_refusal_cut_inside_a_character_loses_the_half(void **state)
     (void)state;
     static const struct {
         const char *reason, *sent;
-    } rows[] = {{"caf\xc3\xa9", "caf\xc3\xa9"}, {"caf\xc3", "caf"}, {"x\xe2\x82", "x"}, {"x\xf0\x9f\x98", "x"}, {"", ""}};
+    } rows[] = {
+        {"caf\xc3\xa9", "caf\xc3\xa9"}, {"caf\xc3", "caf"}, {"x\xe2\x82", "x"}, {"x\xf0\x9f\x98", "x"}, {"", ""}};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct ads_session *s = session();
         char want[128];
