@@ -8,22 +8,26 @@
 #include "xds/translate/fill.h"
 #include "xds/translate/group.h"
 
-/* Debian's bundle, on the sidecar's host: used when the settings name no other. */
-static const char SYSTEM_CA[] = "/etc/ssl/certs/ca-certificates.crt";
-
 static const char *san_match(struct arena *a, const char *host)
 {
     return fill(a, "'match_typed_subject_alt_names': [{'san_type': $s, 'matcher': {'exact': $s}}]",
                 is_ip_literal(host) ? "IP_ADDRESS" : "DNS", host);
 }
 
-static const char *validation(struct group *g, const struct catalog_backend *b)
+/* Whom an https backend's certificate must come from: the settings' CA, else the system's of the sidecar's host. */
+static const char *trust(struct group *g, const struct catalog_backend *b)
 {
     const char *ca = g->in->config->backend_ca;
-    const char *chain = b->validate_chain ? fill(g->arena, "'trusted_ca': {'filename': $s}", ca[0] == '\0' ? SYSTEM_CA : ca)
-                                          : "\"trust_chain_verification\": \"ACCEPT_UNTRUSTED\"";
-    return b->validate_name ? fill(g->arena, "{$r, $r}", chain, san_match(g->arena, b->host))
-                            : fill(g->arena, "{$r}", chain);
+    if (!b->validate_chain) {
+        return "\"trust_chain_verification\": \"ACCEPT_UNTRUSTED\"";
+    }
+    return ca[0] == '\0' ? "\"system_root_certs\": {}" : fill(g->arena, "'trusted_ca': {'filename': $s}", ca);
+}
+
+static const char *validation(struct group *g, const struct catalog_backend *b)
+{
+    return b->validate_name ? fill(g->arena, "{$r, $r}", trust(g, b), san_match(g->arena, b->host))
+                            : fill(g->arena, "{$r}", trust(g, b));
 }
 
 static const char *upstream_tls(struct arena *a, const char *sni, const char *common)
@@ -53,12 +57,13 @@ static const char *gateway_cluster(struct group *g, const Egret__Control__V1__Ga
     group_add_json(
         g, TYPE_CLUSTER, name,
         fill(a,
-             "{'name': $s, 'type': $s, 'connect_timeout': '5s', 'load_assignment': $r, "
+             "{'name': $s, 'type': $s, 'connect_timeout': '5s', 'load_assignment': $r$r, "
              "'typed_extension_protocol_options': {'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': {'@type': "
              "'" TYPE_URL("envoy.extensions.upstreams.http.v3.HttpProtocolOptions") "', 'explicit_http_config': "
              "{'http2_protocol_options': {'connection_keepalive': {'interval': '30s', 'timeout': '5s'}}}}}$r}",
              name, is_ip_literal(gateway->address) ? "STATIC" : "STRICT_DNS",
-             json_endpoint(a, name, json_address(a, gateway->address, gateway->port)), upstream_tls(a, sni, common)));
+             json_endpoint(a, name, json_address(a, gateway->address, gateway->port)), JSON_KEEPALIVE,
+             upstream_tls(a, sni, common)));
     return name;
 }
 
@@ -106,7 +111,7 @@ const char *backend_cluster(struct group *g, const struct catalog_backend *backe
                                       : upstream_tls(a, backend->host,
                                                      fill(a, "{'validation_context': $r}", validation(g, backend)));
     group_add_json(g, TYPE_CLUSTER, name,
-                   fill(a, "{'name': $s, 'type': $s, 'connect_timeout': '10s', 'load_assignment': $r$r}", name, type,
-                        json_endpoint(a, name, address), tls));
+                   fill(a, "{'name': $s, 'type': $s, 'connect_timeout': '10s', 'load_assignment': $r$r$r}", name, type,
+                        json_endpoint(a, name, address), route.gateway == NULL ? JSON_KEEPALIVE : "", tls));
     return name;
 }

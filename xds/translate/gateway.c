@@ -119,9 +119,9 @@ static void target_resources(void *ctx, const struct translate_egress_row *row)
     const char *authority = host_port(a, row->host, row->port);
     const char *cluster = row->pool[0] == '\0' ? authority : arena_printf(a, "%s@%s", authority, row->pool);
     group_add_json(h->g, TYPE_CLUSTER, cluster,
-                   fill(a, "{'name': $s, 'type': $s, 'connect_timeout': '10s', 'load_assignment': $r$r}", cluster,
+                   fill(a, "{'name': $s, 'type': $s, 'connect_timeout': '10s', 'load_assignment': $r$r$r}", cluster,
                         is_ip_literal(row->host) ? "STATIC" : "STRICT_DNS",
-                        json_endpoint(a, cluster, json_address(a, row->host, row->port)),
+                        json_endpoint(a, cluster, json_address(a, row->host, row->port)), JSON_KEEPALIVE,
                         row->source[0] == '\0' ? "" : bind_config(a, row->source)));
     if (h->n == h->cap) {
         size_t cap = h->cap == 0 ? 16 : h->cap * 2;

@@ -26,6 +26,14 @@ bool group_begins(struct group *g, const char *type_url, const char *name);
 void group_add_json(struct group *g, const char *type_url, const char *name, const char *json);
 void group_add_message(struct group *g, const char *type_url, const char *name, const ProtobufCMessage *message);
 
+/*
+ * A cluster's member that keeps idle connections alive under the timers of address translators on the way (240 s and
+ * more), and finds dead ones.
+ */
+#define JSON_KEEPALIVE                                                                                                 \
+    ", \"upstream_connection_options\": {\"tcp_keepalive\": {\"keepalive_time\": 60, \"keepalive_interval\": 15, "        \
+    "\"keepalive_probes\": 4}}"
+
 /* JSON texts for the parts that listeners and clusters share. */
 const char *json_address(struct arena *a, const char *host, uint32_t port);
 const char *json_endpoint(struct arena *a, const char *name, const char *address); /* a load_assignment */
