@@ -14,14 +14,17 @@ static const char *san_match(struct arena *a, const char *host)
                 is_ip_literal(host) ? "IP_ADDRESS" : "DNS", host);
 }
 
-/* Whom an https backend's certificate must come from: the settings' CA, else the system's of the sidecar's host. */
+/* Debian's bundle, on the sidecar's host. Not system_root_certs: Envoy takes that for no CA at all. */
+static const char SYSTEM_CA[] = "/etc/ssl/certs/ca-certificates.crt";
+
+/* Whom an https backend's certificate must come from: the settings' CA, else the system's. */
 static const char *trust(struct group *g, const struct catalog_backend *b)
 {
     const char *ca = g->in->config->backend_ca;
     if (!b->validate_chain) {
         return "\"trust_chain_verification\": \"ACCEPT_UNTRUSTED\"";
     }
-    return ca[0] == '\0' ? "\"system_root_certs\": {}" : fill(g->arena, "'trusted_ca': {'filename': $s}", ca);
+    return fill(g->arena, "'trusted_ca': {'filename': $s}", ca[0] == '\0' ? SYSTEM_CA : ca);
 }
 
 static const char *validation(struct group *g, const struct catalog_backend *b)

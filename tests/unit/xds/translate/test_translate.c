@@ -189,7 +189,7 @@ static void each_backend_has_the_cluster_its_url_and_way_ask_for(void **state)
     build(w, NULL);
     assert_true(translate(w, SETTINGS, "any", &err));
     holds(w, "Cluster https/in.test:8443", "\"sni\":\"in.test\"");
-    holds(w, "Cluster https/in.test:8443", "\"system_root_certs\":{}");
+    holds(w, "Cluster https/in.test:8443", "/etc/ssl/certs/ca-certificates.crt");
     holds(w, "Cluster https/in.test:8443", "STRICT_DNS");
     holds(w, "Cluster http/[2001:db8::1]:81", "\"address\":\"2001:db8::1\"");
     holds(w, "Cluster https/10.1.1.1:443", "IP_ADDRESS");
