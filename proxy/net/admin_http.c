@@ -112,8 +112,8 @@ static void set_limits(struct evhttp *http)
     evhttp_set_max_headers_size(http, HEAD_MAX);
     evhttp_set_max_body_size(http, BODY_MAX);
     evhttp_set_timeout(http, IDLE_S);
-    evhttp_set_allowed_methods(http, EVHTTP_REQ_GET | EVHTTP_REQ_HEAD | EVHTTP_REQ_POST | EVHTTP_REQ_PUT |
-                                         EVHTTP_REQ_DELETE);
+    evhttp_set_allowed_methods(http,
+                               EVHTTP_REQ_GET | EVHTTP_REQ_HEAD | EVHTTP_REQ_POST | EVHTTP_REQ_PUT | EVHTTP_REQ_DELETE);
 }
 
 struct admin_http *admin_http_listen(struct loop *loop, const struct addr *addr,

@@ -9,12 +9,12 @@
 
 struct admin_http;
 
-struct admin_request { /* borrowed during the call */
+struct admin_request {   /* borrowed during the call */
     struct slice method; /* GET, HEAD, POST, PUT, DELETE */
     struct slice path;   /* as sent, without the query */
     struct slice query;  /* behind "?", as sent; empty: none */
     struct slice body;
-    struct addr peer;    /* len 0: not known (a Unix socket) */
+    struct addr peer; /* len 0: not known (a Unix socket) */
 };
 
 struct admin_reply {

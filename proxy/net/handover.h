@@ -10,9 +10,9 @@
 #include "proxy/net/loop.h"
 
 enum {
-    HANDOVER_NAME = 160,       /* bytes of a descriptor's name, with NUL */
-    HANDOVER_TEXT = 16 << 10,  /* bytes of a text at most */
-    HANDOVER_FDS = 4096,       /* descriptors of one answer at most */
+    HANDOVER_NAME = 160,      /* bytes of a descriptor's name, with NUL */
+    HANDOVER_TEXT = 16 << 10, /* bytes of a text at most */
+    HANDOVER_FDS = 4096,      /* descriptors of one answer at most */
 };
 
 struct handover_fd {

@@ -94,8 +94,7 @@ int packet_receive(int fd, struct packet *p)
 {
     union rights rights;
     struct iovec iov = {p->p, sizeof p->p};
-    struct msghdr msg = {
-        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &rights, .msg_controllen = sizeof rights};
+    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &rights, .msg_controllen = sizeof rights};
     ssize_t n = recvmsg(fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     if (n <= 0) {
         return n == 0 ? 0 : -1;
@@ -134,7 +133,8 @@ static void packet_add(struct packet *p, const void *bytes, size_t n)
 }
 
 /* As many packets as it takes; PACKET_MAX has room for PACKET_FDS names and the text. */
-_Static_assert(sizeof(struct packet_head) + PACKET_FDS * HANDOVER_NAME + HANDOVER_TEXT <= PACKET_MAX, "packet too small");
+_Static_assert(sizeof(struct packet_head) + PACKET_FDS * HANDOVER_NAME + HANDOVER_TEXT <= PACKET_MAX,
+               "packet too small");
 
 bool bundle_send(int fd, const struct handover_bundle *b)
 {

@@ -31,7 +31,7 @@ void socket_linger(struct socket_transport *s)
     s->state = SOCKET_LINGERING;
     s->finishing = true;
     loop_task_cancel(&s->deliver);
-    hangup_watch_clear(s->t.loop, &s->hangup);
+    hangup_set_remove(loop_hangups(s->t.loop), &s->hangup);
     s->closer.close = close_now;
     loop_adopt(s->t.loop, &s->closer);
     s->timer.fire = on_linger_timer;

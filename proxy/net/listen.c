@@ -22,8 +22,8 @@
 #endif
 
 enum {
-    ACCEPTS_A_TURN = 16,  /* what comes more is level-triggered again, and other workers get a chance */
-    PAUSE_MS = 100,       /* after EMFILE and the like */
+    ACCEPTS_A_TURN = 16, /* what comes more is level-triggered again, and other workers get a chance */
+    PAUSE_MS = 100,      /* after EMFILE and the like */
     FAST_OPEN_QUEUE = 256,
 };
 
@@ -244,7 +244,8 @@ bool listen_original_dst(int fd, struct addr *out)
         return false;
     }
     socklen_t n = v4 ? sizeof out->in4 : sizeof out->in6;
-    if (getsockopt(fd, v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? SO_ORIGINAL_DST : IP6T_SO_ORIGINAL_DST, &out->sa, &n) != 0) {
+    if (getsockopt(fd, v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? SO_ORIGINAL_DST : IP6T_SO_ORIGINAL_DST, &out->sa, &n) !=
+        0) {
         *out = (struct addr){.len = 0};
         return false;
     }

@@ -7,12 +7,13 @@
 #include "proxy/net/loop.h"
 
 struct listen_options {
-    int backlog;    /* 0: SOMAXCONN */
+    int backlog; /* 0: SOMAXCONN */
     bool transparent, freebind, ipv6_only, tcp_fast_open;
     unsigned pipe_mode; /* Unix sockets */
 };
 
-/* One descriptor shared by all workers (EPOLLEXCLUSIVE-like fairness is the kernel's): a hand-over must lose nothing. */
+/* One descriptor shared by all workers (EPOLLEXCLUSIVE-like fairness is the kernel's): a hand-over must lose nothing.
+ */
 int listen_open(const struct addr *addr, const struct listen_options *options, struct err *err); /* -1 on failure */
 
 struct acceptor;

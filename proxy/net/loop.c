@@ -1,17 +1,13 @@
 #include "proxy/net/loop.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
-#include <pthread.h>
-#include <sys/epoll.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
 #include "proxy/net/loop_internal.h"
+#include "proxy/net/postbox.h"
 #include "proxy/net/wheel.h"
 
 enum {
@@ -20,16 +16,6 @@ enum {
     DELIVERIES_A_ROUND = 4096,
     READ_CHUNK = (128 << 10) - 64, /* with its header it fills a pool class */
     READ_ROOM_MIN = 32 << 10,
-};
-
-struct post {
-    void (*fn)(void *arg);
-    void *arg;
-};
-
-struct post_queue {
-    struct post *items;
-    size_t n, cap;
 };
 
 struct garbage {
@@ -61,15 +47,8 @@ struct loop {
     struct garbage *garbage;
     size_t n_garbage, cap_garbage;
 
-    pthread_mutex_t post_lock;
-    struct post_queue posted; /* under post_lock */
-    struct post_queue running;
-    int post_fd;
-    struct event post_event;
-
-    int hangup_fd; /* epoll set of hangup_watch */
-    struct event hangup_event;
-
+    struct postbox postbox;
+    struct hangup_set hangups;
     struct list signals, closers;
     struct chunk *read_chunk;
     size_t read_end;
@@ -84,100 +63,21 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
     loop->tick_at_us = INT64_MAX; /* the wheel itself is looked at in every turn */
 }
 
-static void on_posted(evutil_socket_t fd, short what, void *arg)
-{
-    (void)what;
-    struct loop *loop = arg;
-    uint64_t count;
-    if (read(fd, &count, sizeof count) < 0) {
-        return;
-    }
-    pthread_mutex_lock(&loop->post_lock);
-    struct post_queue batch = loop->posted;
-    loop->posted = loop->running;
-    pthread_mutex_unlock(&loop->post_lock);
-    loop->running = (struct post_queue){NULL, 0, 0};
-    for (size_t i = 0; i < batch.n; i++) {
-        batch.items[i].fn(batch.items[i].arg);
-    }
-    batch.n = 0;
-    loop->running = batch;
-}
-
 void loop_post(struct loop *loop, void (*fn)(void *arg), void *arg)
 {
-    pthread_mutex_lock(&loop->post_lock);
-    struct post_queue *q = &loop->posted;
-    bool wake = q->n == 0;
-    if (q->n == q->cap) {
-        q->cap = q->cap == 0 ? 16 : q->cap * 2;
-        q->items = mem_resize(q->items, q->cap * sizeof *q->items);
-    }
-    q->items[q->n++] = (struct post){fn, arg};
-    if (wake) {
-        /* Under the lock, so that the loop cannot be told of an empty queue, nor miss a full one. */
-        uint64_t one = 1;
-        ssize_t n = write(loop->post_fd, &one, sizeof one);
-        assert(n == (ssize_t)sizeof one);
-        (void)n;
-    }
-    pthread_mutex_unlock(&loop->post_lock);
+    postbox_send(&loop->postbox, fn, arg);
 }
 
-static void on_hangup(evutil_socket_t fd, short what, void *arg)
+struct hangup_set *loop_hangups(struct loop *loop)
 {
-    (void)what;
-    (void)arg;
-    struct epoll_event events[64];
-    int n = epoll_wait(fd, events, ARRAY_LEN(events), 0);
-    for (int i = 0; i < n; i++) {
-        /* A watch cleared by an earlier one of this batch is still memory: frees wait for the end of the turn. */
-        struct hangup_watch *watch = events[i].data.ptr;
-        if (watch->fd >= 0) {
-            watch->fn(watch);
-        }
-    }
-}
-
-void hangup_watch_set(struct loop *loop, struct hangup_watch *watch, int fd)
-{
-    if (watch->fd >= 0) {
-        return;
-    }
-    struct epoll_event event = {.events = EPOLLET, .data.ptr = watch};
-    if (epoll_ctl(loop->hangup_fd, EPOLL_CTL_ADD, fd, &event) == 0) {
-        watch->fd = fd;
-    }
-}
-
-void hangup_watch_clear(struct loop *loop, struct hangup_watch *watch)
-{
-    if (watch->fd >= 0) {
-        epoll_ctl(loop->hangup_fd, EPOLL_CTL_DEL, watch->fd, NULL);
-        watch->fd = -1;
-    }
-}
-
-static bool add_descriptors(struct loop *loop, struct err *err)
-{
-    loop->post_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    loop->hangup_fd = epoll_create1(EPOLL_CLOEXEC);
-    if (loop->post_fd < 0 || loop->hangup_fd < 0) {
-        return err_errno(err, errno, "event loop");
-    }
-    event_assign(&loop->post_event, loop->base, loop->post_fd, EV_READ | EV_PERSIST, on_posted, loop);
-    event_assign(&loop->hangup_event, loop->base, loop->hangup_fd, EV_READ | EV_PERSIST, on_hangup, loop);
-    if (event_add(&loop->post_event, NULL) != 0 || event_add(&loop->hangup_event, NULL) != 0) {
-        return err_set(err, ERR_IO, "event loop: a descriptor cannot be watched");
-    }
-    return true;
+    return &loop->hangups;
 }
 
 struct loop *loop_create(unsigned index, struct err *err)
 {
     struct loop *loop = mem_alloc(sizeof *loop);
     loop->index = index;
-    loop->post_fd = loop->hangup_fd = -1;
+    loop->postbox.fd = loop->hangups.epoll_fd = -1;
     loop->tick_at_us = INT64_MAX;
     list_init(&loop->deliver);
     list_init(&loop->signals);
@@ -186,7 +86,6 @@ struct loop *loop_create(unsigned index, struct err *err)
         list_init(&loop->flush[i]);
     }
     wheel_init(&loop->wheel, clock_mono_us());
-    pthread_mutex_init(&loop->post_lock, NULL);
     struct event_config *config = event_config_new();
     /* Only this thread touches the base; others come in by the eventfd. */
     event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
@@ -198,7 +97,7 @@ struct loop *loop_create(unsigned index, struct err *err)
         return NULL;
     }
     event_assign(&loop->tick, loop->base, -1, 0, on_tick, loop);
-    if (!add_descriptors(loop, err)) {
+    if (!postbox_init(&loop->postbox, loop->base, err) || !hangup_set_init(&loop->hangups, loop->base, err)) {
         loop_destroy(&loop);
     }
     return loop;
@@ -209,18 +108,6 @@ static void free_garbage(struct loop *loop)
     while (loop->n_garbage > 0) {
         struct garbage g = loop->garbage[--loop->n_garbage]; /* freeing may add more */
         g.free_fn(g.obj);
-    }
-}
-
-static void close_descriptors(struct loop *loop)
-{
-    if (loop->post_fd >= 0) {
-        event_del(&loop->post_event);
-        close(loop->post_fd);
-    }
-    if (loop->hangup_fd >= 0) {
-        event_del(&loop->hangup_event);
-        close(loop->hangup_fd);
     }
 }
 
@@ -242,15 +129,13 @@ void loop_destroy(struct loop **pointer)
         mem_free(watch);
     }
     if (loop->base != NULL) {
-        close_descriptors(loop);
+        postbox_fini(&loop->postbox);
+        hangup_set_fini(&loop->hangups);
         event_base_free(loop->base);
     }
     if (loop->read_chunk != NULL) {
         chunk_unref(loop->read_chunk);
     }
-    pthread_mutex_destroy(&loop->post_lock);
-    mem_free(loop->posted.items);
-    mem_free(loop->running.items);
     mem_free(loop->garbage);
     mem_free(loop->scratch);
     mem_free(loop);

@@ -40,8 +40,8 @@ struct loop_task {
     bool queued;
 };
 void loop_task_init(struct loop_task *task, void (*run)(struct loop_task *task));
-void loop_deliver(struct loop *loop, struct loop_task *task);                /* no-op while queued */
-void loop_flush(struct loop *loop, struct loop_task *task, unsigned level);  /* no-op while queued; level < 32 */
+void loop_deliver(struct loop *loop, struct loop_task *task);               /* no-op while queued */
+void loop_flush(struct loop *loop, struct loop_task *task, unsigned level); /* no-op while queued; level < 32 */
 void loop_task_cancel(struct loop_task *task);
 
 void loop_free_later(struct loop *loop, void (*free_fn)(void *obj), void *obj);

@@ -4,6 +4,7 @@
  */
 #pragma once
 #include "base/buf.h"
+#include "proxy/net/hangup.h"
 #include "proxy/net/loop.h"
 
 /*
@@ -16,17 +17,7 @@ void loop_read_done(struct loop *loop, size_t end);
 enum { LOOP_SCRATCH = 16 << 10 };
 unsigned char *loop_scratch(struct loop *loop); /* LOOP_SCRATCH bytes, for the length of one call */
 
-/*
- * Tells that a descriptor nobody reads got an error (a reset). libevent cannot: it gives an error to read and write
- * events only, so an event for EV_CLOSED alone is not called, while epoll reports without end. So the loop keeps a
- * second, edge-triggered epoll set for nothing but errors.
- */
-struct hangup_watch {
-    void (*fn)(struct hangup_watch *watch);
-    int fd; /* -1: not set */
-};
-void hangup_watch_set(struct loop *loop, struct hangup_watch *watch, int fd);
-void hangup_watch_clear(struct loop *loop, struct hangup_watch *watch);
+struct hangup_set *loop_hangups(struct loop *loop);
 
 /* Linked while an object has no owner but the loop. */
 struct loop_closer {

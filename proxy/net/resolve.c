@@ -318,10 +318,9 @@ static bool answer_literal(struct resolve_query *q, struct slice name)
     return true;
 }
 
-struct resolve_query *resolver_query(struct resolver *r, struct slice name, enum resolve_family family,
-                                     void (*on_done)(void *ctx, const struct resolve_answer *answer,
-                                                     const struct err *err),
-                                     void *ctx)
+struct resolve_query *
+resolver_query(struct resolver *r, struct slice name, enum resolve_family family,
+               void (*on_done)(void *ctx, const struct resolve_answer *answer, const struct err *err), void *ctx)
 {
     struct resolve_query *q = mem_alloc(sizeof *q);
     q->resolver = r;

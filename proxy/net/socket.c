@@ -27,7 +27,7 @@ void socket_release(struct socket_transport *s, bool reset)
     if (s->fd >= 0) {
         socket_stop_reading(s);
         socket_arm_write(s, false);
-        hangup_watch_clear(s->t.loop, &s->hangup);
+        hangup_set_remove(loop_hangups(s->t.loop), &s->hangup);
         if (reset) {
             struct linger now = {.l_onoff = 1, .l_linger = 0};
             setsockopt(s->fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
@@ -134,7 +134,7 @@ void socket_start_reading(struct socket_transport *s)
 {
     if (!s->reading && !s->t.in_eof) {
         s->reading = true;
-        hangup_watch_clear(s->t.loop, &s->hangup);
+        hangup_set_remove(loop_hangups(s->t.loop), &s->hangup);
         event_add(&s->read_event, NULL);
     }
 }
@@ -248,7 +248,7 @@ static void end_of_input(struct socket_transport *s)
     } else if (is_over(s)) {
         loop_deliver(s->t.loop, &s->deliver);
     } else {
-        hangup_watch_set(s->t.loop, &s->hangup, s->fd);
+        hangup_set_add(loop_hangups(s->t.loop), &s->hangup, s->fd);
     }
 }
 
@@ -303,7 +303,7 @@ static void on_socket_read(evutil_socket_t fd, short what, void *arg)
         if (s->write_errno != 0) {
             fail_later(s, s->write_errno);
         } else {
-            hangup_watch_set(s->t.loop, &s->hangup, s->fd);
+            hangup_set_add(loop_hangups(s->t.loop), &s->hangup, s->fd);
         }
     } else {
         receive(s);

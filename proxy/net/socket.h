@@ -21,7 +21,7 @@ struct socket_transport {
     struct hangup_watch hangup;
     struct buf out;
     struct loop_task deliver, flush;
-    struct timer timer; /* connecting, lingering */
+    struct timer timer;       /* connecting, lingering */
     bool finishing, finished; /* shutdown(SHUT_WR) is asked for, is done */
     bool was_full;            /* on_writable is owed */
     int write_errno;          /* sending has failed; what has arrived is still read */
@@ -33,7 +33,7 @@ struct socket_transport {
 
 struct socket_transport *socket_new(struct loop *loop, const struct addr *remote);
 void socket_watch(struct socket_transport *s, int fd); /* takes the descriptor, arms nothing */
-void socket_connected(struct socket_transport *s);      /* connecting → open */
+void socket_connected(struct socket_transport *s);     /* connecting → open */
 void socket_connect_failed(struct socket_transport *s, int os_errno);
 void socket_on_connect_event(struct socket_transport *s); /* the descriptor is writable while connecting */
 void socket_start_reading(struct socket_transport *s);

@@ -165,13 +165,14 @@ static void digest_config(struct tls_context *c, const struct tls_config *config
 {
     EVP_MD_CTX *md = EVP_MD_CTX_new();
     EVP_DigestInit_ex(md, EVP_sha256(), NULL);
-    const struct slice texts[] = {config->chain.text, config->key.text, config->trusted_ca.text, config->crl.text,
-                                  config->sni,        config->ciphers,  config->curves,          config->session_ticket_seed};
+    const struct slice texts[] = {
+        config->chain.text, config->key.text, config->trusted_ca.text, config->crl.text,
+        config->sni,        config->ciphers,  config->curves,          config->session_ticket_seed};
     for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
         add_bytes(md, texts[i]);
     }
-    const int numbers[] = {config->server,      config->system_roots,  config->crl_leaf_only, c->require_client_cert,
-                           c->verify,           c->min_version,        c->max_version,        (int)c->n_sans,
+    const int numbers[] = {config->server,      config->system_roots, config->crl_leaf_only, c->require_client_cert,
+                           c->verify,           c->min_version,       c->max_version,        (int)c->n_sans,
                            (int)config->n_alpn, (int)config->n_pins};
     EVP_DigestUpdate(md, numbers, sizeof numbers);
     for (size_t i = 0; i < c->n_sans; i++) {

@@ -17,14 +17,14 @@ struct tls_context {
     atomic_uint refs;
     bool server, verify, require_client_cert;
     X509 *leaf; /* NULL: no certificate of our own */
-    STACK_OF(X509) *chain;
+    STACK_OF(X509) * chain;
     EVP_PKEY *key;
     struct tls_trust *trust;
     struct tls_san_match *sans; /* values are ours */
     size_t n_sans;
     struct tls_pin *pins;
     size_t n_pins;
-    struct slice sni; /* ours */
+    struct slice sni;    /* ours */
     unsigned char *alpn; /* each name with its length before it, as on the wire */
     size_t alpn_len;
     int min_version, max_version;
@@ -36,7 +36,7 @@ struct tls_context {
     SSL_CTX *ctx;
 };
 
-SSL_CTX *tls_context_ssl(struct tls_context *c, struct err *err); /* borrowed */
+SSL_CTX *tls_context_ssl(struct tls_context *c, struct err *err);     /* borrowed */
 bool tls_context_judge(const struct tls_context *c, struct err *err); /* certificate, ciphers, curves are usable */
 
 /* SSL_CTX_set_cert_verify_callback: chain, then names and pins of the context (arg). */

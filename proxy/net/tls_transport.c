@@ -54,9 +54,7 @@ bool tls_fail(struct tls_transport *s, const char *reason)
         err_set(s->failure, ERR_TLS, "TLS with %s%s%s%s: %s", at[0] != '\0' ? at : "peer", s->name != NULL ? " (" : "",
                 s->name != NULL ? s->name : "", s->name != NULL ? ")" : "", reason);
         bool nothing_sent = !s->t.open || s->t.bytes_out == 0;
-        s->failure->retry = s->server       ? ERR_RETRY_NEVER
-                            : nothing_sent ? ERR_RETRY_ALWAYS
-                                           : ERR_RETRY_IF_IDEMPOTENT;
+        s->failure->retry = s->server ? ERR_RETRY_NEVER : nothing_sent ? ERR_RETRY_ALWAYS : ERR_RETRY_IF_IDEMPOTENT;
     }
     loop_deliver(s->t.loop, &s->deliver);
     return false;

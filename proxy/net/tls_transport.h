@@ -20,18 +20,18 @@ struct tls_transport {
     SSL *ssl; /* NULL: could not be made, failure says why */
     enum tls_state state;
     bool server;
-    bool took;                 /* the BIO has drained lower->in since transport_taken */
-    bool finishing, finished;  /* close_notify is asked for, is sent */
-    bool was_full;             /* on_writable is owed */
+    bool took;                /* the BIO has drained lower->in since transport_taken */
+    bool finishing, finished; /* close_notify is asked for, is sent */
+    bool was_full;            /* on_writable is owed */
     size_t replies;
-    struct buf plain, cipher;  /* to be encrypted, to be given to lower */
+    struct buf plain, cipher; /* to be encrypted, to be given to lower */
     struct loop_task deliver, flush;
-    char *name;                /* client: the peer's */
-    struct err *failure;       /* told by the next deliver */
+    char *name;          /* client: the peer's */
+    struct err *failure; /* told by the next deliver */
     struct tls_peer peer;
 };
 
-bool tls_fail(struct tls_transport *s, const char *reason); /* false */
+bool tls_fail(struct tls_transport *s, const char *reason);     /* false */
 void tls_peer_name(struct tls_transport *s, struct slice name); /* client: what to ask for and to verify */
 void tls_peer_place(struct tls_transport *s);                   /* addresses, from lower */
 void tls_peer_read(struct tls_transport *s);                    /* after the handshake: fills t.info */

@@ -43,11 +43,11 @@ struct transport_info {
     struct slice tls_version; /* "1.2", "1.3" */
     struct slice cipher;
     struct slice alpn;
-    struct slice sni;              /* what the client asked for */
-    bool peer_cert;                /* presented and verified */
-    struct slice peer_uri_san;     /* first URI SAN */
-    struct slice peer_dns_san;     /* first DNS SAN */
-    struct slice peer_subject;     /* RFC 2253 */
+    struct slice sni;          /* what the client asked for */
+    bool peer_cert;            /* presented and verified */
+    struct slice peer_uri_san; /* first URI SAN */
+    struct slice peer_dns_san; /* first DNS SAN */
+    struct slice peer_subject; /* RFC 2253 */
     bool resumed;
 };
 

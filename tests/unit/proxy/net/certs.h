@@ -11,13 +11,13 @@ struct test_cert {
 };
 
 struct test_cert_wish {
-    const char *name;             /* common name */
-    const char *san;              /* OpenSSL's subjectAltName syntax, or NULL */
-    const char *eku;              /* NULL: none */
-    const struct test_cert *ca;   /* NULL: self-signed */
+    const char *name;           /* common name */
+    const char *san;            /* OpenSSL's subjectAltName syntax, or NULL */
+    const char *eku;            /* NULL: none */
+    const struct test_cert *ca; /* NULL: self-signed */
     bool is_ca;
-    long from_s, to_s;            /* from now; both 0: an hour around now */
-    const char *raw_dns_san;      /* with raw_n bytes: a DNS name as it is, NULs and all */
+    long from_s, to_s;       /* from now; both 0: an hour around now */
+    const char *raw_dns_san; /* with raw_n bytes: a DNS name as it is, NULs and all */
     int raw_n;
 };
 

@@ -19,8 +19,8 @@ struct owner {
     bool opened, eof, closed;
     unsigned n_opened, n_readable, n_writable, n_closed;
     struct err why;
-    bool keep;                              /* leaves the bytes in t->in */
-    void (*then)(struct owner *owner);      /* after each on_readable */
+    bool keep;                         /* leaves the bytes in t->in */
+    void (*then)(struct owner *owner); /* after each on_readable */
     void (*when_writable)(struct owner *owner);
     void *arg;
 };
@@ -103,18 +103,18 @@ static inline bool owner_has(struct owner *o, const char *text)
 }
 
 /* Turns the loop until the condition holds; fails the test after five seconds. */
-#define RUN_UNTIL(loop, condition)                                                                                     \
-    do {                                                                                                               \
-        int64_t give_up = clock_mono_us() + 5000000;                                                                   \
-        while (!(condition)) {                                                                                         \
-            loop_turn((loop), false);                                                                                  \
-            if (!(condition)) {                                                                                        \
-                usleep(200);                                                                                           \
-            }                                                                                                          \
-            if (clock_mono_us() > give_up) {                                                                           \
-                fail_msg("gave up waiting for: %s", #condition);                                                       \
-            }                                                                                                          \
-        }                                                                                                              \
+#define RUN_UNTIL(loop, condition)                               \
+    do {                                                         \
+        int64_t give_up = clock_mono_us() + 5000000;             \
+        while (!(condition)) {                                   \
+            loop_turn((loop), false);                            \
+            if (!(condition)) {                                  \
+                usleep(200);                                     \
+            }                                                    \
+            if (clock_mono_us() > give_up) {                     \
+                fail_msg("gave up waiting for: %s", #condition); \
+            }                                                    \
+        }                                                        \
     } while (0)
 
 static inline void run_for_ms(struct loop *loop, unsigned ms)

@@ -27,7 +27,7 @@ struct actor {
     struct transport *t;
     struct actor *other;
     struct loop *loop;
-    size_t said, heard; /* bytes; byte i of a direction is i * 7 */
+    size_t said, heard;  /* bytes; byte i of a direction is i * 7 */
     bool finished, quit; /* quit: closed by itself, nothing may be heard */
     unsigned closed;
 };

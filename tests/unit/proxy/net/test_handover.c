@@ -173,7 +173,8 @@ static void what_is_no_question_is_hung_up_on(void **state)
     static const struct {
         const char *p;
         size_t n;
-    } bad[] = {{"x", 1}, {"EGRT", 4}, {"EGRT\x02\x01\0\0hi", 10}, {"EGRT\x01\x01\x05\0hi", 10}, {"EGRT\x01\0\0\0hi", 10}};
+    } bad[] = {
+        {"x", 1}, {"EGRT", 4}, {"EGRT\x02\x01\0\0hi", 10}, {"EGRT\x01\x01\x05\0hi", 10}, {"EGRT\x01\0\0\0hi", 10}};
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
         int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         assert_int_equal(connect(fd, &at.sa, at.len), 0);
@@ -217,12 +218,9 @@ static void a_file_has_mode_0600_and_a_successor_replaces_it(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        ON_LOOP(descriptors_and_words_are_handed_over),
-        ON_LOOP(many_descriptors_take_several_packets),
-        ON_LOOP(a_refusal_and_an_absent_server_are_told),
-        cmocka_unit_test(a_server_that_does_not_answer_is_given_up),
-        ON_LOOP(what_is_no_question_is_hung_up_on),
-        ON_LOOP(a_file_has_mode_0600_and_a_successor_replaces_it),
+        ON_LOOP(descriptors_and_words_are_handed_over),   ON_LOOP(many_descriptors_take_several_packets),
+        ON_LOOP(a_refusal_and_an_absent_server_are_told), cmocka_unit_test(a_server_that_does_not_answer_is_given_up),
+        ON_LOOP(what_is_no_question_is_hung_up_on),       ON_LOOP(a_file_has_mode_0600_and_a_successor_replaces_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

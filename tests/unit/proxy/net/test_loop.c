@@ -233,7 +233,7 @@ static unsigned wheel_fired;
 static void on_wheel(struct timer *timer)
 {
     struct alarm *a = container_of(timer, struct alarm, timer);
-    assert_true(wheel_clock >= a->fired_us);          /* here: the deadline that was asked for */
+    assert_true(wheel_clock >= a->fired_us); /* here: the deadline that was asked for */
     assert_true(wheel_clock - a->fired_us <= 2 * 4096);
     wheel_fired++;
 }

@@ -22,8 +22,18 @@ static size_t put(unsigned char *to, const char *bytes, size_t n)
 
 static size_t put_record(unsigned char *to, unsigned type, unsigned ttl, const void *data, size_t n)
 {
-    unsigned char head[] = {0xc0, 12, 0, (unsigned char)type, 0, 1, 0, 0, (unsigned char)(ttl >> 8),
-                            (unsigned char)ttl, 0, (unsigned char)n};
+    unsigned char head[] = {0xc0,
+                            12,
+                            0,
+                            (unsigned char)type,
+                            0,
+                            1,
+                            0,
+                            0,
+                            (unsigned char)(ttl >> 8),
+                            (unsigned char)ttl,
+                            0,
+                            (unsigned char)n};
     memcpy(to, head, sizeof head);
     memcpy(to + sizeof head, data, n);
     return sizeof head + n;
@@ -166,8 +176,7 @@ static void the_family_rules_choose(void **state)
     assert_string_equal(ask(*state, "both.test.example.", RESOLVE_V6_ONLY).text, "[2001:db8::1]:0");
     assert_string_equal(ask(*state, "both.test.example.", RESOLVE_V4_ONLY).text, "10.0.0.1:0 10.0.0.2:0");
     assert_string_equal(ask(*state, "both.test.example.", RESOLVE_V4_PREFERRED).text, "10.0.0.1:0 10.0.0.2:0");
-    assert_string_equal(ask(*state, "both.test.example.", RESOLVE_ALL).text,
-                        "[2001:db8::1]:0 10.0.0.1:0 10.0.0.2:0");
+    assert_string_equal(ask(*state, "both.test.example.", RESOLVE_ALL).text, "[2001:db8::1]:0 10.0.0.1:0 10.0.0.2:0");
     assert_string_equal(ask(*state, "four.test.example.", RESOLVE_AUTO).text, "10.0.0.1:0 10.0.0.2:0");
     struct asker k = ask(*state, "four.test.example.", RESOLVE_V6_ONLY);
     assert_int_equal(k.err.kind, ERR_RESOLVE);

@@ -176,7 +176,7 @@ static void other_protocols_are_told_apart_early(void **state)
         {"\x16", 1, SNIFF_MORE},
         {"\x16\x02", 2, SNIFF_NOT_TLS},
         {"\x16\x03\x01\x00\x00", 5, SNIFF_NOT_TLS},
-        {"\x16\x03\x01\x41\x00", 5, SNIFF_NOT_TLS}, /* longer than a record may be */
+        {"\x16\x03\x01\x41\x00", 5, SNIFF_NOT_TLS},     /* longer than a record may be */
         {"\x16\x03\x01\x00\x05\x02", 6, SNIFF_NOT_TLS}, /* a ServerHello */
         {"\x15\x03\x01\x00\x02\x01\x00", 7, SNIFF_NOT_TLS},
         {"\x80\x2e\x01\x03\x01", 5, SNIFF_NOT_TLS}, /* SSL 2 */

@@ -49,8 +49,7 @@ static struct tls_config server_config(const struct test_cert *cert)
 
 static struct tls_config client_config(const char *sni)
 {
-    return (struct tls_config){
-        .verify = true, .trusted_ca = pem(ca.chain_pem, "ca"), .sni = slice_of(sni)};
+    return (struct tls_config){.verify = true, .trusted_ca = pem(ca.chain_pem, "ca"), .sni = slice_of(sni)};
 }
 
 static struct tls_context *must(struct tls_config config)
@@ -190,12 +189,12 @@ static void another_host_name_is_refused(void **state)
 
 static void an_expired_or_future_certificate_is_refused(void **state)
 {
-    struct test_cert old = cert_make((struct test_cert_wish){
-        .name = "x", .ca = &ca, .san = "DNS:good.example", .from_s = -7200, .to_s = -3600});
+    struct test_cert old = cert_make(
+        (struct test_cert_wish){.name = "x", .ca = &ca, .san = "DNS:good.example", .from_s = -7200, .to_s = -3600});
     expect_refusal(state, client_config("good.example"), server_config(&old), "certificate has expired");
     cert_free(&old);
-    struct test_cert young = cert_make((struct test_cert_wish){
-        .name = "x", .ca = &ca, .san = "DNS:good.example", .from_s = 3600, .to_s = 7200});
+    struct test_cert young = cert_make(
+        (struct test_cert_wish){.name = "x", .ca = &ca, .san = "DNS:good.example", .from_s = 3600, .to_s = 7200});
     expect_refusal(state, client_config("good.example"), server_config(&young), "not yet valid");
     cert_free(&young);
 }
@@ -208,8 +207,8 @@ static void a_certificate_for_clients_does_not_make_a_server(void **state)
 static void a_nul_in_a_name_fools_nobody(void **state)
 {
     static const char name[] = "good.example\0.evil.example";
-    struct test_cert evil = cert_make((struct test_cert_wish){
-        .name = "good.example", .ca = &ca, .raw_dns_san = name, .raw_n = sizeof name - 1});
+    struct test_cert evil = cert_make(
+        (struct test_cert_wish){.name = "good.example", .ca = &ca, .raw_dns_san = name, .raw_n = sizeof name - 1});
     expect_refusal(state, client_config("good.example"), server_config(&evil), "hostname mismatch");
     struct tls_config cc = client_config("good.example");
     struct tls_san_match sans[] = {{TLS_SAN_DNS, TLS_MATCH_EXACT, SLICE("good.example"), false},
@@ -706,8 +705,8 @@ static void s_client_talks_to_our_server(void **state)
     int listener = loopback_listener(&at);
     char target[ADDR_TEXT];
     addr_text(&at, target);
-    char *argv[] = {"openssl", "s_client", "-connect", target, "-CAfile", ca_file, "-verify_return_error",
-                    "-servername", "good.example", "-alpn", "h2", "-quiet", NULL};
+    char *argv[] = {"openssl",     "s_client",     "-connect", target, "-CAfile", ca_file, "-verify_return_error",
+                    "-servername", "good.example", "-alpn",    "h2",   "-quiet",  NULL};
     int to, from;
     pid_t pid = run_openssl(argv, &to, &from);
     int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -748,14 +747,30 @@ static void our_client_talks_to_s_server(void **state)
     struct loop *loop = *state;
     char folder[] = "/tmp/egret-tls-XXXXXX";
     assert_non_null(mkdtemp(folder));
-    char *cert_file = temp_file(folder, "cert.pem", leaf.chain_pem), *key_file = temp_file(folder, "key.pem", leaf.key_pem);
+    char *cert_file = temp_file(folder, "cert.pem", leaf.chain_pem),
+         *key_file = temp_file(folder, "key.pem", leaf.key_pem);
     char *ca_file = temp_file(folder, "ca.pem", ca.chain_pem);
     struct addr at;
     close(loopback_listener(&at)); /* a free port */
     char target[ADDR_TEXT];
     addr_text(&at, target);
-    char *argv[] = {"openssl", "s_server", "-accept", target, "-cert", cert_file, "-key", key_file, "-CAfile", ca_file,
-                    "-Verify", "2", "-verify_return_error", "-quiet", "-naccept", "1", NULL};
+    char *argv[] = {"openssl",
+                    "s_server",
+                    "-accept",
+                    target,
+                    "-cert",
+                    cert_file,
+                    "-key",
+                    key_file,
+                    "-CAfile",
+                    ca_file,
+                    "-Verify",
+                    "2",
+                    "-verify_return_error",
+                    "-quiet",
+                    "-naccept",
+                    "1",
+                    NULL};
     int to, from;
     pid_t pid = run_openssl(argv, &to, &from);
     struct tls_config cc = client_config("x.wild.example");

@@ -51,11 +51,14 @@ static void addresses_are_parsed_and_printed(void **state)
     static const struct {
         const char *ip, *text;
     } good[] = {
-        {"1.2.3.4", "1.2.3.4:80"},     {"::1", "[::1]:80"}, {"[::1]", "[::1]:80"},
-        {"::ffff:1.2.3.4", "[::ffff:1.2.3.4]:80"}, {"2001:DB8::1", "[2001:db8::1]:80"},
+        {"1.2.3.4", "1.2.3.4:80"},
+        {"::1", "[::1]:80"},
+        {"[::1]", "[::1]:80"},
+        {"::ffff:1.2.3.4", "[::ffff:1.2.3.4]:80"},
+        {"2001:DB8::1", "[2001:db8::1]:80"},
     };
-    static const char *const bad[] = {"",      "1.2.3",   "1.2.3.4.5", "0x7f.1",      "127.1", "01.2.3.4", "1.2.3.4 ",
-                                      "[1.2.3.4]", "::1%nosuchif", "[::1", "2130706433", "localhost"};
+    static const char *const bad[] = {"",         "1.2.3",     "1.2.3.4.5",    "0x7f.1", "127.1",      "01.2.3.4",
+                                      "1.2.3.4 ", "[1.2.3.4]", "::1%nosuchif", "[::1",   "2130706433", "localhost"};
     char text[ADDR_TEXT];
     struct addr a;
     for (size_t i = 0; i < ARRAY_LEN(good); i++) {
@@ -492,8 +495,8 @@ static void a_dial_opens_and_sends_what_was_written_before(void **state)
     struct loop *loop = *state;
     struct addr at;
     int listener = listen_loopback(&at);
-    struct dial_tcp how = {.remote = at, .source = any_loopback(), .connect_timeout_ms = 1000, .keepalive = true,
-                           .keepalive_time_s = 60};
+    struct dial_tcp how = {
+        .remote = at, .source = any_loopback(), .connect_timeout_ms = 1000, .keepalive = true, .keepalive_time_s = 60};
     struct owner o;
     owner_init(&o, socket_transport_dial(loop, &how));
     owner_say_str(&o, "early");
