@@ -41,7 +41,7 @@ struct downstream {
     bool stopped;
 };
 
-struct listener *listener_open(struct downstream *d, const struct listener_conf *conf, int fd);
+struct listener *listener_start(struct downstream *d, const struct listener_conf *conf, int fd);
 void listener_drain(struct listener *l);
 void listener_check_done(struct listener *l); /* frees a draining one without connections */
 const struct http_server_config *listener_http(const struct listener *l, const struct chain_conf *chain);

@@ -62,7 +62,7 @@ static void close_stats(struct listener *l)
     stat_release(&l->stats.cx_active);
 }
 
-struct listener *listener_open(struct downstream *d, const struct listener_conf *conf, int fd)
+struct listener *listener_start(struct downstream *d, const struct listener_conf *conf, int fd)
 {
     struct listener *l = mem_alloc(sizeof *l);
     l->owner = d;
@@ -145,7 +145,7 @@ void downstream_update(struct downstream *d, struct snapshot *snapshot, const in
             l->acceptor = acceptor_create(d->loop, fds[i], &acceptor_events, l);
         }
         if (l == NULL && !conf->internal) {
-            listener_open(d, conf, fds[i]);
+            listener_start(d, conf, fds[i]);
         }
     }
 }
