@@ -292,6 +292,7 @@ static bool app_build(struct app *a, struct err *err)
             return false;
         }
     }
+    tls_use_pools();
     register_extensions(a);
     a->bootstrap = bootstrap_load(&b, a->registry, err);
     if (a->bootstrap == NULL) {
