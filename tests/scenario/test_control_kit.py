@@ -11,6 +11,7 @@ import threading
 import time
 
 import grpc
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BIN = os.environ.get("EGRET_BIN", os.path.join(ROOT, "build", "dev", "bin"))
@@ -28,26 +29,19 @@ WAIT = 20  # generous: the tests wait for events, they do not measure
 
 
 def protos(folder):
-    """Python classes of our own .proto files, by full name."""
-    out = os.path.join(folder, "gen")
-    if not os.path.isdir(out):
-        os.makedirs(out)
-        source = os.path.join(ROOT, "proto")
-        files = []
-        for top in ("envoy", "egret", "xds", "udpa", "google/rpc"):
-            for where, _, names in os.walk(os.path.join(source, top)):
-                files += [os.path.relpath(os.path.join(where, n), source) for n in names if n.endswith(".proto")]
-        subprocess.run([sys.executable, "-m", "grpc_tools.protoc", "-I", source, "--python_out", out, *sorted(files)],
-                       check=True)
-        sys.path.insert(0, out)
-        import google
-        if hasattr(google, "__path__"):
-            google.__path__.append(os.path.join(out, "google"))
-        import importlib
-        for f in sorted(files):
-            importlib.import_module(f[:-6].replace("/", ".") + "_pb2")
-    from google.protobuf import symbol_database
-    return lambda name: symbol_database.Default().GetSymbol(name)
+    """Python classes of our own .proto files, by full name (no modules: "envoy" is also the name of a wheel)."""
+    out, source, files = os.path.join(folder, "descriptors.pb"), os.path.join(ROOT, "proto"), []
+    for top in ("envoy", "egret"):
+        for where, _, names in os.walk(os.path.join(source, top)):
+            files += [os.path.relpath(os.path.join(where, n), source) for n in names if n.endswith(".proto")]
+    subprocess.run([sys.executable, "-m", "grpc_tools.protoc", "-I", source, "--include_imports",
+                    "--descriptor_set_out", out, *sorted(files)], check=True)
+    with open(out, "rb") as f:
+        descriptors = descriptor_pb2.FileDescriptorSet.FromString(f.read())
+    pool = descriptor_pool.DescriptorPool()
+    for file in descriptors.file:
+        pool.Add(file)
+    return lambda name: message_factory.GetMessageClass(pool.FindMessageTypeByName(name))
 
 
 class Pki:
