@@ -31,7 +31,7 @@ bool address_read(struct reader *r, const char *field, const pb_address *a, stru
     }
     size_t mark = read_push(r, field);
     bool ok = false;
-    switch (a->address_case) {
+    switch ((int)a->address_case) {
     case ENVOY__CONFIG__CORE__V3__ADDRESS__ADDRESS_SOCKET_ADDRESS:
         ok = socket_address_read(r, "socket_address", a->socket_address, out);
         break;
@@ -41,7 +41,6 @@ bool address_read(struct reader *r, const char *field, const pb_address *a, stru
         break;
     case ENVOY__CONFIG__CORE__V3__ADDRESS__ADDRESS_ENVOY_INTERNAL_ADDRESS:
         return read_fail(r, "envoy_internal_address", ERR_INPUT, "has no meaning here");
-    case ENVOY__CONFIG__CORE__V3__ADDRESS__ADDRESS__NOT_SET:
     default:
         return read_fail(r, NULL, ERR_INPUT, "one of socket_address, pipe is required");
     }
@@ -54,9 +53,9 @@ bool address_read(struct reader *r, const char *field, const pb_address *a, stru
 /* Clears what is behind the prefix, as the contract of struct cidr says. */
 static void mask(uint8_t *ip, unsigned bytes, unsigned prefix)
 {
-    for (unsigned i = 0; i < bytes; i++) {
-        unsigned left = prefix > i * 8 ? prefix - i * 8 : 0;
-        ip[i] = left >= 8 ? ip[i] : (uint8_t)(ip[i] & (0xff00 >> left));
+    for (unsigned i = prefix / 8; i < bytes; i++) {
+        unsigned keep = i == prefix / 8 ? prefix % 8 : 0;
+        ip[i] = (uint8_t)(ip[i] & (0xff00U >> keep));
     }
 }
 

@@ -52,7 +52,7 @@ static bool from_environment(struct reader *r, const char *name, struct secret_p
 
 static bool from_any_source(struct reader *r, const pb_data *data, const struct data_rule *rule, struct secret_pem *out)
 {
-    switch (data->specifier_case) {
+    switch ((int)data->specifier_case) {
     case ENVOY__CONFIG__CORE__V3__DATA_SOURCE__SPECIFIER_FILENAME:
         return from_file(r, data->filename, rule, out);
     case ENVOY__CONFIG__CORE__V3__DATA_SOURCE__SPECIFIER_ENVIRONMENT_VARIABLE:
@@ -64,7 +64,6 @@ static bool from_any_source(struct reader *r, const pb_data *data, const struct 
     case ENVOY__CONFIG__CORE__V3__DATA_SOURCE__SPECIFIER_INLINE_STRING:
         *out = (struct secret_pem){read_text(r, data->inline_string), "<inline>"};
         return true;
-    case ENVOY__CONFIG__CORE__V3__DATA_SOURCE__SPECIFIER__NOT_SET:
     default:
         return read_fail(r, NULL, ERR_INPUT, "one of filename, inline_bytes, inline_string, environment_variable is required");
     }

@@ -49,6 +49,7 @@ struct build_env { /* what builders may look up; outlives them */
     struct graveyard *yard;
     /* The secret of that name as held now, borrowed; NULL: not (yet). */
     const struct secret *(*find_secret)(void *ctx, bool from_bootstrap, struct slice name);
+    bool (*has_cluster)(void *ctx, struct slice name); /* NULL: not known, nothing is checked */
     void *ctx;
     bool has_ads;       /* dynamic resources are configured */
     bool has_internal;  /* envoy.bootstrap.internal_listener is there */

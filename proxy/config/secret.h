@@ -7,6 +7,8 @@
 #include "proxy/config/grave.h"
 #include "proxy/config/pb.h"
 
+struct reader;
+
 enum secret_kind { SECRET_GENERIC, SECRET_CERTIFICATE, SECRET_VALIDATION };
 
 struct secret_pem {
@@ -33,3 +35,9 @@ struct secret {
 
 struct secret *secret_ref(const struct secret *s);
 void secret_unref(struct secret **s);
+
+/* Checks and reads one Secret; one reference, its own arena (r->arena goes over to it). NULL with the reader's error. */
+struct secret *secret_create(struct reader *r, const pb_secret *message);
+/* The two parts that TLS contexts also carry inline. */
+bool secret_read_certificate(struct reader *r, const pb_tls_certificate *m, struct secret_certificate *out);
+bool secret_read_authorities(struct reader *r, const pb_validation *m, struct secret_pem *out);

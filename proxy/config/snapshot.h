@@ -95,9 +95,10 @@ struct tcp_conf {
     const struct weighted_cluster_conf *weighted; /* proxy/route/conf.h; weights sum to more than 0 */
     size_t n_weighted;
     struct slice tunnel_hostname; /* tunneling_config; empty: plain */
-    const struct header_add_conf *tunnel_headers; /* proxy/route/table.h */
+    const struct header_add_conf *tunnel_headers; /* proxy/route/conf.h */
     size_t n_tunnel_headers;
-    uint32_t idle_timeout_ms;
+    uint32_t idle_timeout_ms; /* 0: none */
+    uint32_t max_duration_ms; /* 0: none */
     uint32_t max_connect_attempts;
     void *const *access_logs; /* objects built by ACCESS_LOG extensions */
     size_t n_access_logs;
@@ -199,6 +200,8 @@ struct listener_conf {
     struct addr addr;
     int backlog;
     bool transparent, freebind, original_dst;
+    bool ipv6_only; /* an IPv6 address takes no IPv4 connections (ipv4_compat: false) */
+    struct slice stat_prefix; /* empty: the address */
     bool tls_inspector, http_inspector;
     uint32_t filters_timeout_ms;
     bool continue_on_filters_timeout;

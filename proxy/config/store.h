@@ -36,6 +36,7 @@ bool bootstrap_wants_cds(const struct config_bootstrap *b);
 
 struct config_limits { /* egret.limits, defaults filled in */
     uint32_t max_connections, inbox_budget_bytes, lingering_close_ms, early_response_discard_bytes;
+    uint32_t max_uri_bytes, max_chunk_extension_bytes;
 };
 const struct config_limits *bootstrap_limits(const struct config_bootstrap *b);
 
@@ -60,7 +61,11 @@ struct store_update {
  * *changed: store_snapshot is a new one: swap it in. */
 bool store_apply(struct config_store *s, const struct store_update *update, bool *changed, struct err *err);
 
+/* All lines of the last store_apply, which may not have fitted into its err. Valid until the next one. */
+struct slice store_refusals(const struct config_store *s);
+
 /* Names to subscribe for a type now (RDS, EDS, SDS names that listeners and clusters wait for); "*" types: one "*". */
+/* Valid until the next store_apply or store_load. */
 size_t store_names(const struct config_store *s, struct slice type_url, const struct slice **names);
 /* Types in the order to subscribe. */
 size_t store_types(const struct config_store *s, const struct slice **type_urls);

@@ -1,0 +1,356 @@
+/* egret.apim.v1 resources → what the request path reads of them. */
+#include <string.h>
+
+#include "proxy/config/apim_set.h"
+
+enum { MAX_KEYS = 8 };
+
+static struct apim_object *object_create(struct reader *r, const char *name)
+{
+    if (name[0] == '\0') {
+        read_required(r, "name");
+        return NULL;
+    }
+    struct apim_object *o = arena_zalloc(r->arena, sizeof *o);
+    o->refs = 1;
+    o->arena = r->arena;
+    o->name = read_text(r, name);
+    return o;
+}
+
+static void need_named(struct reader *r, enum resource_type type, const char *name)
+{
+    if (name[0] != '\0') {
+        read_need(r, type, slice_of(name));
+    }
+}
+
+/* ---- products ---- */
+
+struct apim_object *apim_product_create(struct reader *r, const Egret__Apim__V1__Product *m)
+{
+    struct apim_object *o = object_create(r, m->name);
+    if (o == NULL) {
+        return NULL;
+    }
+    o->product = (struct apim_product){.name = o->name,
+                                       .id = read_text(r, m->product_id),
+                                       .published = m->published != 0,
+                                       .subscription_required = m->subscription_required != 0,
+                                       .program = read_text(r, m->program),
+                                       .closed = read_text(r, m->closed)};
+    if (o->product.closed.n == 0) {
+        need_named(r, TYPE_PROGRAM, m->program);
+    }
+    return o;
+}
+
+/* ---- subscriptions ---- */
+
+static bool find_key(const struct apim_mac_key *keys, size_t n, struct slice id, size_t *number)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (slice_eq(keys[i].id, id)) {
+            *number = i;
+            return true;
+        }
+    }
+    return false;
+}
+
+struct mac_list {
+    const char *field;
+    Egret__Apim__V1__KeyMac *const *list;
+    size_t n;
+};
+
+static bool read_macs(struct reader *r, const struct mac_list *from, struct apim_object *o,
+                      const struct apim_mac_key *keys, size_t n_keys)
+{
+    for (size_t i = 0; i < from->n; i++) {
+        const Egret__Apim__V1__KeyMac *m = from->list[i];
+        struct apim_mac *mac = &o->macs[o->n_macs];
+        size_t number = 0, mark = read_push_at(r, from->field, i);
+        if (!find_key(keys, n_keys, slice_of(m->mac_key_id), &number)) {
+            return read_fail(r, "mac_key_id", ERR_INPUT, "unknown MAC key \"%.100s\"", m->mac_key_id);
+        }
+        if (m->mac.len != MAC_BYTES) {
+            return read_fail(r, "mac", ERR_INPUT, "must have %d bytes", MAC_BYTES);
+        }
+        uint32_t n = (uint32_t)number;
+        memcpy(mac->key, &n, 4);
+        memcpy(mac->key + 4, m->mac.data, 8);
+        memcpy(mac->mac, m->mac.data, MAC_BYTES);
+        mac->owner = o;
+        o->n_macs++;
+        read_pop(r, mark);
+    }
+    return true;
+}
+
+static bool read_scope(struct reader *r, const Egret__Apim__V1__Subscription *m, struct apim_subscription *s)
+{
+    static const enum apim_scope scopes[] = {SCOPE_ALL_APIS, SCOPE_PRODUCT, SCOPE_API};
+    s->scope = scopes[m->scope];
+    s->scope_name = read_text(r, m->scope_name);
+    bool needs_name = s->scope != SCOPE_ALL_APIS;
+    return needs_name == (s->scope_name.n > 0) ||
+           read_fail(r, "scope_name", ERR_INPUT, needs_name ? "is required" : "has no meaning for all APIs");
+}
+
+struct apim_object *apim_subscription_create(struct reader *r, const Egret__Apim__V1__Subscription *m,
+                                             const struct apim_mac_key *keys, size_t n_keys)
+{
+    static const enum apim_sub_state states[] = {SUB_SUSPENDED, SUB_ACTIVE,   SUB_EXPIRED,
+                                                 SUB_SUBMITTED, SUB_REJECTED, SUB_CANCELLED};
+    struct apim_object *o = object_create(r, m->name);
+    if (o == NULL) {
+        return NULL;
+    }
+    if (m->n_primary > MAX_KEYS || m->n_secondary > MAX_KEYS) {
+        read_fail(r, m->n_primary > MAX_KEYS ? "primary" : "secondary", ERR_LIMIT, "more than %d", MAX_KEYS);
+        return NULL;
+    }
+    o->subscription = (struct apim_subscription){.name = o->name,
+                                                 .id = read_text(r, m->subscription_id),
+                                                 .owner = read_text(r, m->owner),
+                                                 .state = states[m->state]};
+    o->macs = read_list(r, m->n_primary + m->n_secondary, sizeof *o->macs);
+    struct mac_list primary = {"primary", m->primary, m->n_primary};
+    struct mac_list secondary = {"secondary", m->secondary, m->n_secondary};
+    if (!read_scope(r, m, &o->subscription) || !read_macs(r, &primary, o, keys, n_keys) ||
+        !read_macs(r, &secondary, o, keys, n_keys)) {
+        return NULL;
+    }
+    return o;
+}
+
+/* ---- backends ---- */
+
+static bool read_part(struct reader *r, const Egret__Apim__V1__Value__Part *m, struct apim_value_part *out)
+{
+    switch ((int)m->part_case) {
+    case EGRET__APIM__V1__VALUE__PART__PART_LITERAL:
+        return read_header_value(r, "literal", m->literal, &out->text);
+    case EGRET__APIM__V1__VALUE__PART__PART_SECRET:
+        out->text = read_text(r, m->secret);
+        out->secret = true;
+        /* A MAC key is no value of a header: a server must not be able to read it through a backend. */
+        if (!slice_starts_with(out->text, SLICE("namedvalues/"))) {
+            return read_fail(r, "secret", ERR_INPUT, "must be named \"namedvalues/…\"");
+        }
+        read_need(r, TYPE_SECRET, out->text);
+        return true;
+    default:
+        return read_fail(r, NULL, ERR_INPUT, "one of literal, secret is required");
+    }
+}
+
+static bool read_credential(struct reader *r, const Egret__Apim__V1__NamedValue *m, bool header,
+                            struct apim_credential *out)
+{
+    if (header ? !read_header_name(r, "name", m->name, &out->name) : m->name[0] == '\0') {
+        return header ? false : read_required(r, "name");
+    }
+    if (!header) {
+        out->name = read_text(r, m->name);
+    }
+    size_t n = m->value == NULL ? 0 : m->value->n_parts;
+    struct apim_value_part *parts = read_list(r, n, sizeof *parts);
+    for (size_t i = 0; i < n; i++) {
+        size_t mark = read_push_at(r, "value.parts", i);
+        if (!read_part(r, m->value->parts[i], &parts[i])) {
+            return false;
+        }
+        read_pop(r, mark);
+    }
+    out->parts = parts;
+    out->n_parts = n;
+    return true;
+}
+
+static bool read_credentials(struct reader *r, const char *field, Egret__Apim__V1__NamedValue *const *list, size_t n,
+                             const struct apim_credential **out)
+{
+    struct apim_credential *all = read_list(r, n, sizeof *all);
+    for (size_t i = 0; i < n; i++) {
+        size_t mark = read_push_at(r, field, i);
+        if (!read_credential(r, list[i], strcmp(field, "headers") == 0, &all[i])) {
+            return false;
+        }
+        read_pop(r, mark);
+    }
+    *out = all;
+    return true;
+}
+
+struct apim_object *apim_backend_create(struct reader *r, const Egret__Apim__V1__Backend *m)
+{
+    struct apim_object *o = object_create(r, m->name);
+    if (o == NULL) {
+        return NULL;
+    }
+    struct apim_backend *b = &o->backend;
+    b->name = o->name;
+    b->cluster = read_text(r, m->cluster);
+    b->url = read_text(r, m->url);
+    b->closed = read_text(r, m->closed);
+    b->n_headers = m->n_headers;
+    b->n_query = m->n_query;
+    if (b->closed.n == 0 && b->cluster.n == 0) {
+        read_required(r, "cluster");
+        return NULL;
+    }
+    if (b->closed.n == 0) {
+        read_need(r, TYPE_CLUSTER, b->cluster);
+    }
+    if (!read_header_value(r, "base_path", m->base_path, &b->base_path) ||
+        !read_header_value(r, "authority", m->authority, &b->authority) ||
+        !read_credentials(r, "headers", m->headers, m->n_headers, &b->headers) ||
+        !read_credentials(r, "query", m->query, m->n_query, &b->query)) {
+        return NULL;
+    }
+    return o;
+}
+
+/* ---- policy programs ---- */
+
+static bool read_instruction(struct reader *r, const Egret__Apim__V1__Instruction *m, struct apim_instruction *out)
+{
+    out->line = m->line;
+    switch ((int)m->op_case) {
+    case EGRET__APIM__V1__INSTRUCTION__OP_BASE_SCOPE:
+        out->op = APIM_OP_BASE;
+        return true;
+    case EGRET__APIM__V1__INSTRUCTION__OP_FORWARD_REQUEST:
+        out->op = APIM_OP_FORWARD;
+        out->timeout_s = m->forward_request->timeout_s;
+        return true;
+    case EGRET__APIM__V1__INSTRUCTION__OP_SET_BACKEND_SERVICE:
+        out->op = APIM_OP_SET_BACKEND;
+        out->backend = read_text(r, m->set_backend_service->backend);
+        need_named(r, TYPE_BACKEND, m->set_backend_service->backend);
+        return out->backend.n > 0 || read_required(r, "set_backend_service.backend");
+    default: /* one that this version does not know: running the rest without it would change what the document says */
+        return read_fail(r, NULL, ERR_UNSUPPORTED, "unknown instruction (line %u of the policy)", m->line);
+    }
+}
+
+struct section {
+    const char *field;
+    Egret__Apim__V1__Instruction *const *list;
+    size_t n;
+};
+
+static bool read_section(struct reader *r, const struct section *from, struct apim_program *p, enum apim_section which)
+{
+    struct apim_instruction *code = read_list(r, from->n, sizeof *code);
+    for (size_t i = 0; i < from->n; i++) {
+        size_t mark = read_push_at(r, from->field, i);
+        if (!read_instruction(r, from->list[i], &code[i])) {
+            return false;
+        }
+        read_pop(r, mark);
+    }
+    p->sections[which].code = code;
+    p->sections[which].n = from->n;
+    return true;
+}
+
+struct apim_object *apim_program_create(struct reader *r, const Egret__Apim__V1__PolicyProgram *m)
+{
+    struct apim_object *o = object_create(r, m->name);
+    if (o == NULL) {
+        return NULL;
+    }
+    o->program.name = o->name;
+    const struct section sections[APIM_SECTIONS] = {
+        [APIM_INBOUND] = {"inbound", m->inbound, m->n_inbound},
+        [APIM_BACKEND] = {"backend", m->backend, m->n_backend},
+        [APIM_OUTBOUND] = {"outbound", m->outbound, m->n_outbound},
+        [APIM_ON_ERROR] = {"on_error", m->on_error, m->n_on_error},
+    };
+    for (int i = 0; i < APIM_SECTIONS; i++) {
+        if (!read_section(r, &sections[i], &o->program, (enum apim_section)i)) {
+            return NULL;
+        }
+    }
+    return o;
+}
+
+/* ---- APIs ---- */
+
+static void read_operations(struct reader *r, const Egret__Apim__V1__Api *m, struct apim_api_conf *conf)
+{
+    struct apim_operation_conf *list = arena_zalloc(r->scratch, (m->n_operations + 1) * sizeof *list);
+    for (size_t i = 0; i < m->n_operations; i++) {
+        const Egret__Apim__V1__Operation *o = m->operations[i];
+        list[i] = (struct apim_operation_conf){.id = slice_of(o->id),
+                                               .method = slice_of(o->method),
+                                               .template = slice_of(o->url_template),
+                                               .program = slice_of(o->program),
+                                               .closed = slice_of(o->closed)};
+        if (o->closed[0] == '\0' && m->closed[0] == '\0') {
+            need_named(r, TYPE_PROGRAM, o->program);
+        }
+    }
+    conf->operations = list;
+    conf->operation_count = m->n_operations;
+}
+
+static const struct slice *to_slices(struct reader *r, char *const *list, size_t n)
+{
+    struct slice *all = arena_alloc(r->scratch, (n + 1) * sizeof *all);
+    for (size_t i = 0; i < n; i++) {
+        all[i] = slice_of(list[i]);
+    }
+    return all;
+}
+
+struct apim_api *apim_api_read(struct reader *r, const Egret__Apim__V1__Api *m)
+{
+    static const enum apim_versioning versionings[] = {APIM_VERSION_NONE, APIM_VERSION_SEGMENT, APIM_VERSION_HEADER,
+                                                       APIM_VERSION_QUERY};
+    static const enum apim_type types[] = {APIM_TYPE_HTTP, APIM_TYPE_WEBSOCKET, APIM_TYPE_GRAPHQL, APIM_TYPE_SOAP};
+    if (m->name[0] == '\0') {
+        read_required(r, "name");
+        return NULL;
+    }
+    struct apim_api_conf conf = {
+        .name = slice_of(m->name),
+        .api_id = slice_of(m->api_id),
+        .display_name = slice_of(m->display_name),
+        .path = slice_of(m->path),
+        .versioning = versionings[m->version_scheme],
+        .version_parameter = slice_of(m->version_parameter),
+        .version = slice_of(m->version),
+        .revision = slice_of(m->revision),
+        .is_current = m->is_current != 0,
+        .is_online = m->is_online != 0,
+        .hosts = to_slices(r, m->hosts, m->n_hosts),
+        .host_count = m->n_hosts,
+        .http = m->http != 0,
+        .https = m->https != 0,
+        .key_header = slice_of(m->key_header),
+        .key_query = slice_of(m->key_query),
+        .subscription_required = m->subscription_required != 0,
+        .products = to_slices(r, m->products, m->n_products),
+        .product_count = m->n_products,
+        .backend = slice_of(m->backend),
+        .service_program = slice_of(m->service_program),
+        .api_program = slice_of(m->api_program),
+        .closed = slice_of(m->closed),
+        .type = types[m->type],
+    };
+    read_operations(r, m, &conf);
+    if (conf.closed.n == 0) {
+        need_named(r, TYPE_BACKEND, m->backend);
+        need_named(r, TYPE_PROGRAM, m->service_program);
+        need_named(r, TYPE_PROGRAM, m->api_program);
+    }
+    struct apim_api *api = apim_api_create(&conf, r->err);
+    if (api == NULL) {
+        read_wrap(r, NULL);
+    }
+    return api;
+}

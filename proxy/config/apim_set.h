@@ -1,0 +1,54 @@
+/* The APIM set's inside, for the files of this room: how one is made from resources and shared by snapshots. */
+#pragma once
+#include "proxy/config/apim.h"
+#include "proxy/config/index.h"
+#include "proxy/config/read.h"
+
+enum { MAC_BYTES = 32, MAC_KEY_TEXT = 12 };
+
+/* One resource other than an Api: immutable; references are counted on the main thread only. */
+struct apim_object {
+    unsigned refs;
+    struct arena *arena; /* holds this too */
+    struct slice name;
+    union {
+        struct apim_product product;
+        struct apim_subscription subscription;
+        struct apim_backend backend;
+        struct apim_program program;
+    };
+    struct apim_mac *macs; /* of a subscription */
+    size_t n_macs;
+};
+
+struct apim_mac { /* one key of a subscription under one MAC key */
+    const struct apim_object *owner;
+    char key[MAC_KEY_TEXT]; /* number of the MAC key, first 8 bytes of the MAC: what it is filed under */
+    uint8_t mac[MAC_BYTES];
+};
+
+struct apim_set {
+    unsigned refs; /* counted on the main thread only */
+    struct apim_table *table; /* NULL: no API was ever received */
+    struct index *products, *subscriptions, *backends, *programs, *macs;
+    const struct apim_mac_key *keys; /* of the bootstrap, which outlives every set */
+    size_t n_keys;
+};
+
+struct apim_set *apim_set_create(const struct apim_mac_key *keys, size_t n); /* empty */
+struct apim_set *apim_set_ref(struct apim_set *s);
+void apim_set_unref(struct apim_set **s);
+
+void apim_object_unref(struct apim_object **o);
+extern const struct index_kind apim_object_index, apim_mac_index;
+/* Another subscription than `owner` that has this very MAC; NULL: none. */
+const struct apim_object *apim_mac_other(const struct index *macs, const struct apim_mac *mac);
+
+/* apim_build.c: each takes r->arena over, one reference; NULL with the reader's error. What the object refers to is
+ * noted with read_need. keys: those that this proxy holds. */
+struct apim_object *apim_product_create(struct reader *r, const Egret__Apim__V1__Product *m);
+struct apim_object *apim_subscription_create(struct reader *r, const Egret__Apim__V1__Subscription *m,
+                                             const struct apim_mac_key *keys, size_t n_keys);
+struct apim_object *apim_backend_create(struct reader *r, const Egret__Apim__V1__Backend *m);
+struct apim_object *apim_program_create(struct reader *r, const Egret__Apim__V1__PolicyProgram *m);
+struct apim_api *apim_api_read(struct reader *r, const Egret__Apim__V1__Api *m); /* keeps nothing of r->arena */

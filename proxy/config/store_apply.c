@@ -1,0 +1,357 @@
+/* Taking in one type's resources: what is well becomes a form of its entry, what is not is refused by name. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "proto/guard.h"
+#include "proxy/config/store_inside.h"
+
+struct incoming {
+    struct slice name, bytes;
+    bool heartbeat; /* a wrapper without content: what we have is confirmed */
+};
+
+/* The name stands in field 1 of every type. It is wanted even when the rest cannot be read: a malformed resource must
+ * not look like a removed one. */
+static bool peek_varint(struct slice *in, uint64_t *out)
+{
+    *out = 0;
+    for (unsigned shift = 0; shift < 64 && in->n > 0; shift += 7) {
+        uint8_t byte = (uint8_t)in->p[0];
+        *in = slice_from(*in, 1);
+        *out |= (uint64_t)(byte & 0x7f) << shift;
+        if (byte < 0x80) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static struct slice peek_name(struct slice in)
+{
+    uint64_t tag = 0, n = 0;
+    while (in.n > 0 && peek_varint(&in, &tag)) {
+        switch (tag & 7) {
+        case 0:
+            if (!peek_varint(&in, &n)) {
+                return SLICE_NONE;
+            }
+            break;
+        case 1:
+        case 5:
+            in = slice_from(in, (tag & 7) == 1 ? 8 : 4);
+            break;
+        case 2:
+            if (!peek_varint(&in, &n) || n > in.n) {
+                return SLICE_NONE;
+            }
+            if (tag >> 3 == 1) {
+                return slice_sub(in, 0, n);
+            }
+            in = slice_from(in, n);
+            break;
+        default:
+            return SLICE_NONE;
+        }
+    }
+    return SLICE_NONE;
+}
+
+static const char WRAPPER[] = "type.googleapis.com/envoy.service.discovery.v3.Resource";
+
+/* false: refused already. */
+static bool unwrap(struct config_store *s, const struct store_update *u, size_t i, struct arena *arena,
+                   struct incoming *out)
+{
+    struct slice url = u->resources[i].type_url;
+    char where[64], reason[600];
+    snprintf(where, sizeof where, "resource %zu", i);
+    *out = (struct incoming){.bytes = u->resources[i].bytes};
+    if (slice_eq(url, slice_of(WRAPPER))) {
+        struct err err;
+        const Envoy__Service__Discovery__V3__Resource *w =
+            guard_unpack(NULL, &envoy__service__discovery__v3__resource__descriptor, out->bytes, arena, &err);
+        if (w == NULL) {
+            store_refuse(s, NULL, slice_of(where), u->version, err.text);
+            return false;
+        }
+        out->heartbeat = w->resource == NULL;
+        out->name = slice_of(w->name);
+        if (out->heartbeat) {
+            return true;
+        }
+        url = slice_of(w->resource->type_url);
+        out->bytes = slice_make(w->resource->value.data, w->resource->value.len);
+    }
+    if (!slice_eq(url, u->type_url)) {
+        snprintf(reason, sizeof reason, "type \"%.*s\" in an update of \"%.*s\"", SLICE_ARG(slice_sub(url, 0, 200)),
+                 SLICE_ARG(u->type_url));
+        store_refuse(s, NULL, slice_of(where), u->version, reason);
+        return false;
+    }
+    out->name = peek_name(out->bytes);
+    if (out->name.n == 0) {
+        store_refuse(s, NULL, slice_of(where), u->version, "it has no name");
+    }
+    return out->name.n > 0;
+}
+
+/* ---- checks against the others ---- */
+
+static bool is_wanted(const struct config_store *s, enum resource_type type, struct slice name)
+{
+    const struct type_state *t = &s->types[type];
+    for (size_t lo = 0, hi = t->n_names; lo < hi;) {
+        size_t mid = lo + (hi - lo) / 2;
+        int c = slice_cmp(t->names[mid], name);
+        if (c == 0) {
+            return true;
+        }
+        lo = c < 0 ? mid + 1 : lo;
+        hi = c < 0 ? hi : mid;
+    }
+    return false;
+}
+
+static const struct listener_conf *other_at(const struct config_store *s, const struct entry *self,
+                                            const struct addr *addr)
+{
+    for (struct map_item *i = map_first(s->types[TYPE_LISTENER].entries); i != NULL; i = map_next(i)) {
+        const struct entry *e = map_value(i);
+        const struct form *f = entry_latest(e);
+        const struct listener_conf *l = f == NULL || e == self || e->dead ? NULL : f->object;
+        if (l != NULL && l->bind_to_port && addr_eq(&l->addr, addr)) {
+            return l;
+        }
+    }
+    return NULL;
+}
+
+static bool check_form(const struct config_store *s, const struct entry *e, const struct form *f, struct err *err)
+{
+    if (e->type == TYPE_LISTENER && f->object != NULL) {
+        const struct listener_conf *l = f->object;
+        const struct listener_conf *other = l->bind_to_port ? other_at(s, e, &l->addr) : NULL;
+        return other == NULL || err_set(err, ERR_INPUT, "address: listener \"%.*s\" has the same", SLICE_ARG(other->name));
+    }
+    if (e->type == TYPE_SECRET && slice_starts_with(e->name, SLICE("mac/"))) {
+        return err_set(err, ERR_DENIED, "MAC keys stand in the bootstrap only");
+    }
+    return true;
+}
+
+/* ---- one resource ---- */
+
+static bool is_unchanged(struct config_store *s, struct entry *e, struct slice bytes)
+{
+    const struct form *latest = entry_latest(e);
+    if (latest == NULL || !slice_eq(latest->bytes, bytes) || e->gone || e->dead) {
+        return false;
+    }
+    if (e->refusal.reason != NULL) {
+        mem_free(e->refusal.reason);
+        mem_free(e->refusal.version);
+        e->refusal = (struct refusal){0};
+        s->needs_save = true;
+    }
+    return true;
+}
+
+/* Back to what serves: the form that waits is not wanted any more. */
+static bool is_return(struct config_store *s, struct entry *e, struct slice bytes)
+{
+    if (e->active == NULL || e->dead || !slice_eq(e->active->bytes, bytes)) {
+        return false;
+    }
+    if (e->warming != NULL) {
+        form_free(e->type, &e->warming);
+        s->types[e->type].n_warming--;
+    }
+    e->gone = false;
+    s->names_stale = s->needs_save = true;
+    return true;
+}
+
+static void accept_one(struct config_store *s, enum resource_type type, const struct incoming *in,
+                       struct slice version)
+{
+    struct entry *e = store_entry(s, type, in->name);
+    struct err err;
+    err_clear(&err);
+    if (e != NULL && e->is_static) {
+        store_refuse(s, NULL, in->name, version, "is a static resource of the bootstrap");
+        return;
+    }
+    if (e != NULL && (is_unchanged(s, e, in->bytes) || is_return(s, e, in->bytes))) {
+        return;
+    }
+    struct form *f = form_create(s, type, in->bytes, version, false, &err);
+    bool is_new = e == NULL;
+    e = store_add_entry(s, type, in->name);
+    if (f == NULL || !check_form(s, e, f, &err)) {
+        form_free(type, &f);
+        store_refuse(s, is_new ? NULL : e, in->name, version, err.text);
+        if (is_new) {
+            map_del(s->types[type].entries, in->name);
+        }
+        return;
+    }
+    if (type == TYPE_SECRET) {
+        map_put(s->changed_secrets, in->name, e);
+    }
+    entry_take(s, e, f);
+}
+
+/* ---- the whole update ---- */
+
+static void remove_entry(struct config_store *s, struct entry *e)
+{
+    if (e->warming != NULL) {
+        form_free(e->type, &e->warming);
+        s->types[e->type].n_warming--;
+    }
+    store_touch(s, e);
+    if (resource_kinds[e->type].lingers && e->active != NULL) {
+        e->gone = true;
+    } else {
+        e->dead = true;
+    }
+    s->names_stale = s->needs_save = true;
+}
+
+static void remove_absent(struct config_store *s, enum resource_type type)
+{
+    for (struct map_item *i = map_first(s->types[type].entries); i != NULL; i = map_next(i)) {
+        struct entry *e = map_value(i);
+        if (!e->seen && !e->is_static && !e->gone && !e->dead) {
+            remove_entry(s, e);
+        }
+        e->seen = false;
+    }
+}
+
+/* Counts each name; a map from name to a pointer that only says "twice". */
+static struct map *count_names(const struct incoming *list, size_t n)
+{
+    static char once, twice;
+    struct map *names = map_create(NULL);
+    for (size_t i = 0; i < n; i++) {
+        map_put(names, list[i].name, map_has(names, list[i].name) ? &twice : &once);
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (map_get(names, list[i].name) == &once) {
+            map_del(names, list[i].name);
+        }
+    }
+    return names; /* those that stand twice */
+}
+
+struct batch {
+    struct incoming *list;
+    size_t n;
+    struct map *doubles;
+};
+
+static void mark_seen(struct config_store *s, enum resource_type type, const struct batch *b)
+{
+    for (size_t i = 0; i < b->n; i++) {
+        struct entry *e = store_entry(s, type, b->list[i].name);
+        if (e != NULL) {
+            e->seen = true;
+        }
+    }
+}
+
+static void accept_batch(struct config_store *s, enum resource_type type, const struct batch *b, struct slice version)
+{
+    for (size_t i = 0; i < b->n; i++) {
+        const struct incoming *in = &b->list[i];
+        if (in->heartbeat || (!resource_kinds[type].wildcard && !is_wanted(s, type, in->name))) {
+            continue;
+        }
+        if (map_has(b->doubles, in->name)) {
+            if (map_get(b->doubles, in->name) != b) {
+                store_refuse(s, store_entry(s, type, in->name), in->name, version, "stands twice in this update");
+                map_put(b->doubles, in->name, (void *)(uintptr_t)b); /* said once */
+            }
+            continue;
+        }
+        accept_one(s, type, in, version);
+    }
+}
+
+void store_accept(struct config_store *s, enum resource_type type, const struct store_update *u,
+                  const struct accept_mode *mode)
+{
+    struct arena *arena = arena_create(0);
+    struct batch b = {.list = mem_alloc((u->n + 1) * sizeof *b.list)};
+    size_t refused_before = s->n_refusals;
+    store_update_names(s);
+    for (size_t i = 0; i < u->n; i++) {
+        b.n += unwrap(s, u, i, arena, &b.list[b.n]);
+    }
+    b.doubles = count_names(b.list, b.n);
+    /* Absence counts only when every resource of the update could be named. */
+    if (resource_kinds[type].wildcard && s->n_refusals == refused_before) {
+        mark_seen(s, type, &b);
+        remove_absent(s, type);
+    }
+    accept_batch(s, type, &b, u->version);
+    struct type_state *t = &s->types[type];
+    t->answered = t->answered || !mode->from_disk;
+    t->loaded = mode->from_disk;
+    if (s->n_refusals == refused_before && !slice_eq(t->version, u->version)) {
+        mem_free((void *)(uintptr_t)t->version.p);
+        t->version = slice_make(mem_str_slice(u->version), u->version.n);
+        s->needs_save = true;
+    }
+    map_destroy(&b.doubles);
+    mem_free(b.list);
+    arena_destroy(&arena);
+}
+
+/* Whole lines, as many as fit. */
+static void report(const struct config_store *s, struct err *err)
+{
+    struct slice rest = strbuf_slice(&s->refusals);
+    size_t room = sizeof err->text - 32, used = 0, lines = 0;
+    while (rest.p != NULL) {
+        struct slice line = slice_cut(&rest, '\n');
+        if (used + line.n + 1 > room && lines > 0) {
+            break;
+        }
+        used += line.n + 1;
+        lines++;
+    }
+    struct slice all = strbuf_slice(&s->refusals);
+    used = used > all.n ? all.n : used - 1;
+    if (lines < s->n_refusals) {
+        err_set(err, ERR_INPUT, "%.*s\n… and %zu more", SLICE_ARG(slice_sub(all, 0, used)), s->n_refusals - lines);
+    } else {
+        err_set(err, ERR_INPUT, "%.*s", SLICE_ARG(all));
+    }
+}
+
+bool store_apply(struct config_store *s, const struct store_update *update, bool *changed, struct err *err)
+{
+    enum resource_type type;
+    struct accept_mode live = {.from_disk = false};
+    *changed = false;
+    strbuf_clear(&s->refusals);
+    s->n_refusals = 0;
+    if (!store_find_type(update->type_url, &type)) {
+        return err_set(err, ERR_UNSUPPORTED, "type \"%.*s\" is not supported by Egret", SLICE_ARG(update->type_url));
+    }
+    store_accept(s, type, update, &live);
+    store_settle(s);
+    *changed = store_publish(s);
+    if (s->n_refusals > 0 && err != NULL) {
+        report(s, err);
+    }
+    return s->n_refusals == 0;
+}
+
+struct slice store_refusals(const struct config_store *s)
+{
+    return strbuf_slice(&s->refusals);
+}
