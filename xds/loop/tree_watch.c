@@ -22,10 +22,10 @@ struct tree_watch {
     struct tree_watch_params params;
     void (*on_change)(void *ctx);
     void *ctx;
-    struct map *roots; /* path → NULL */
-    struct map *wholes;  /* inotify descriptors of folders in which everything counts */
+    struct map *roots;   /* path → NULL */
+    struct map *wholes;  /* inotify descriptor → path of a folder in which everything counts */
     struct map *parents; /* inotify descriptor → path of a folder in which only the roots count */
-    int fd;            /* -1: polling */
+    int fd;              /* -1: polling */
     struct loop_fd *readable;
     struct loop_timer *gather;
     struct loop_timer *poll;
@@ -69,7 +69,7 @@ static void watch_folder(struct tree_watch *w, const char *path, int depth)
         }
         return; /* a folder that vanished meanwhile, or a file */
     }
-    map_put(w->wholes, slice_make(&wd, sizeof wd), NULL);
+    map_put(w->wholes, slice_make(&wd, sizeof wd), mem_str(path)); /* it may have moved here */
     map_del(w->parents, slice_make(&wd, sizeof wd));
     DIR *dir = opendir(path);
     if (dir == NULL) {
@@ -121,11 +121,6 @@ static void watch_all(struct tree_watch *w)
     }
 }
 
-static bool new_folder_possible(const struct inotify_event *e)
-{
-    return (e->mask & (IN_CREATE | IN_MOVED_TO | IN_MOVE_SELF | IN_DELETE_SELF | IN_Q_OVERFLOW)) != 0;
-}
-
 /* In a folder that only holds a root, other names do not count: the state folder may be a neighbour. A name that
  * begins with ".." is the link by which a mounted volume is swapped. */
 static bool counts(const struct tree_watch *w, const struct inotify_event *e)
@@ -144,30 +139,51 @@ static bool counts(const struct tree_watch *w, const struct inotify_event *e)
     return root;
 }
 
+/* A folder, or a link that may lead to one, that came: it is watched, with what was made in it meanwhile. */
+static void follow(struct tree_watch *w, const struct inotify_event *e)
+{
+    const char *folder = map_get(w->wholes, slice_make(&e->wd, sizeof e->wd));
+    if ((e->mask & IN_Q_OVERFLOW) != 0 || folder == NULL) {
+        watch_all(w); /* events were lost, or a root came */
+        return;
+    }
+    if ((e->mask & (IN_CREATE | IN_MOVED_TO)) == 0 || e->len == 0) {
+        return;
+    }
+    char *path = mem_printf("%s/%s", folder, e->name);
+    struct stat st;
+    if ((e->mask & IN_ISDIR) != 0 || (lstat(path, &st) == 0 && S_ISLNK(st.st_mode))) {
+        watch_folder(w, path, 0);
+    }
+    mem_free(path);
+}
+
+/* true: it counts. */
+static bool take_event(struct tree_watch *w, const struct inotify_event *e)
+{
+    if ((e->mask & IN_IGNORED) != 0) {
+        map_del(w->wholes, slice_make(&e->wd, sizeof e->wd));
+        map_del(w->parents, slice_make(&e->wd, sizeof e->wd));
+        return false;
+    }
+    if (!counts(w, e)) {
+        return false;
+    }
+    follow(w, e);
+    return true;
+}
+
 static void on_inotify(void *ctx)
 {
     struct tree_watch *w = ctx;
     char bytes[8192] __attribute__((aligned(__alignof__(struct inotify_event))));
-    bool any = false, folders = false;
-    for (;;) {
-        ssize_t n = read(w->fd, bytes, sizeof bytes);
-        if (n <= 0) {
-            break;
-        }
+    bool any = false;
+    for (ssize_t n; (n = read(w->fd, bytes, sizeof bytes)) > 0;) {
         for (char *p = bytes; p < bytes + n;) {
             const struct inotify_event *e = (const void *)p;
-            if ((e->mask & IN_IGNORED) != 0) {
-                map_del(w->wholes, slice_make(&e->wd, sizeof e->wd));
-                map_del(w->parents, slice_make(&e->wd, sizeof e->wd));
-            } else if (counts(w, e)) {
-                any = true;
-                folders = folders || new_folder_possible(e);
-            }
+            any = take_event(w, e) || any;
             p += sizeof *e + e->len;
         }
-    }
-    if (folders) {
-        watch_all(w); /* also finds what was created inside a new folder before it was watched */
     }
     if (any) {
         changed(w);
@@ -248,7 +264,7 @@ struct tree_watch *tree_watch_create(struct loop *loop, const struct tree_watch_
     w->on_change = on_change;
     w->ctx = ctx;
     w->roots = map_create(NULL);
-    w->wholes = map_create(NULL);
+    w->wholes = map_create(mem_free);
     w->parents = map_create(mem_free);
     w->gather = loop_timer_create(loop, on_gathered, w);
     w->poll = loop_timer_create(loop, on_poll, w);

@@ -15,10 +15,10 @@
 struct tree_watch;
 
 struct tree_watch_params {
-    int64_t quiet_ms;   /* 0: 100 */
-    int64_t busy_ms;    /* 0: 500 */
-    int64_t poll_ms;    /* 0: 500; used where inotify fails */
-    bool polling_only;  /* for tests, and file systems whose changes inotify does not see */
+    int64_t quiet_ms;  /* 0: 100 */
+    int64_t busy_ms;   /* 0: 500 */
+    int64_t poll_ms;   /* 0: 500; used where inotify fails */
+    bool polling_only; /* for tests, and file systems whose changes inotify does not see */
 };
 
 struct tree_watch *tree_watch_create(struct loop *loop, const struct tree_watch_params *params,

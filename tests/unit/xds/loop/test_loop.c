@@ -193,6 +193,33 @@ static void a_root_that_is_a_swapped_link_or_a_single_file_is_followed(void **st
     mem_free(swap);
 }
 
+static void a_folder_moved_into_the_tree_is_followed_with_all_below_it(void **state)
+{
+    struct world *w = *state;
+    make_folder(w, "root");
+    make_folder(w, "outside");
+    make_folder(w, "outside/deep");
+    struct tree_watch *t = watch(w, "root", false);
+    char *from = mem_printf("%s/outside", w->dir), *to = mem_printf("%s/root/inside", w->dir);
+    char *later = mem_printf("%s/root/renamed", w->dir);
+    assert_int_equal(rename(from, to), 0);
+    loop_run(w->loop);
+    write_file(w, "root/inside/deep/a", "x");
+    loop_run(w->loop);
+    assert_int_equal(w->calls, 2);
+    assert_int_equal(rename(to, later), 0);
+    loop_run(w->loop);
+    make_folder(w, "root/renamed/deep/new");
+    loop_run(w->loop);
+    write_file(w, "root/renamed/deep/new/a", "x");
+    loop_run(w->loop);
+    assert_int_equal(w->calls, 5);
+    tree_watch_destroy(&t);
+    mem_free(from);
+    mem_free(to);
+    mem_free(later);
+}
+
 static void a_steady_stream_of_changes_is_still_reported_in_time(void **state)
 {
     struct world *w = *state;
@@ -289,6 +316,7 @@ int main(void)
         TEST(a_file_written_in_a_folder_made_after_the_watch_is_heard),
         TEST(many_changes_are_one_call_and_a_neighbour_of_the_root_is_none),
         TEST(a_root_that_is_a_swapped_link_or_a_single_file_is_followed),
+        TEST(a_folder_moved_into_the_tree_is_followed_with_all_below_it),
         TEST(a_steady_stream_of_changes_is_still_reported_in_time),
         TEST(status_is_answered_on_a_socket_only_the_group_may_use),
     };
