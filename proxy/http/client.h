@@ -23,14 +23,15 @@ struct http_client_events {
 
 struct http_client *http_client_create(struct transport **t, bool h2, const struct http_client_config *config,
                                        const struct http_client_events *events, void *ctx);
-/* `head` is not sent yet: the stream's owner calls stream_send_head. The arena is where response heads are decoded. NULL
- * when it cannot carry another (check http_client_can_open). */
-struct stream *http_client_open(struct http_client *c, struct arena *arena, const struct stream_events *events, void *ctx);
+/* `head` is not sent yet: the stream's owner calls stream_send_head. The arena is where response heads are decoded.
+ * NULL when it cannot carry another (check http_client_can_open). */
+struct stream *http_client_open(struct http_client *c, struct arena *arena, const struct stream_events *events,
+                                void *ctx);
 bool http_client_can_open(const struct http_client *c); /* also false when a pending read or end makes it doubtful */
 bool http_client_is_h2(const struct http_client *c);
 unsigned http_client_streams(const struct http_client *c);
 bool http_client_extended_connect(const struct http_client *c); /* the peer allows RFC 8441 */
-uint64_t http_client_opened(const struct http_client *c);        /* streams so far */
+uint64_t http_client_opened(const struct http_client *c);       /* streams so far */
 const struct transport_info *http_client_info(const struct http_client *c);
-void http_client_close(struct http_client **c);  /* when idle; streams that are open are reset */
-void http_client_drain(struct http_client *c);   /* no new streams; on_closed when the last has ended */
+void http_client_close(struct http_client **c); /* when idle; streams that are open are reset */
+void http_client_drain(struct http_client *c);  /* no new streams; on_closed when the last has ended */

@@ -1,411 +1,100 @@
-/* HTTP/1 upstream: one stream at a time, the connection kept when both messages ended as they should. */
+/* HTTP/1 upstream, the connection: one call at a time, kept when request and answer both ended as they should. */
+#include "proxy/http/h1_client.h"
+
 #include "base/mem.h"
-#include "proxy/http/internal.h"
 
-struct h1_client;
-
-struct h1_call {
-    struct stream s;
-    struct h1_client *conn; /* NULL once the connection is gone */
-    struct h1_parser parser;
-    struct h1_body body;
-    struct h1_message message;
-    enum h1_framing out_framing;
-    struct slice method;
-    uint64_t sent_mark; /* the transport's bytes_out when it was opened */
-    bool head_sent, head_done, in_done;
-    bool got_bytes; /* of the response */
-    bool over;
-    struct err why;
-    struct loop_task closed;
-};
-
-struct h1_client {
-    struct client_side side; /* first */
-    struct transport *t;
-    struct loop *loop;
-    const struct http_client_config *config;
-    const struct http_client_events *events;
-    void *ctx;
-    struct h1_call *call;
-    struct loop_task read;
-    struct transport_info info;
-    char *info_text;
-    bool draining, spent, ended;
-};
-
-static void client_free(void *p)
+static void client_free(void *obj)
 {
-    struct h1_client *c = p;
+    struct h1_client *c = obj;
     mem_free(c->info_text);
     mem_free(c);
 }
 
-static void client_end(struct h1_client *c, enum transport_close_mode mode, const struct err *tell)
+void h1_client_unref(struct h1_client *c)
+{
+    if (--c->refs == 0) {
+        loop_free_later(c->loop, client_free, c);
+    }
+}
+
+static void run_over(struct loop_task *task)
+{
+    struct h1_client *c = container_of(task, struct h1_client, over);
+    if (!c->silent) {
+        c->events->on_closed(c->ctx, &c->why);
+    }
+    h1_client_unref(c);
+}
+
+static void detach_call(struct h1_client *c, const struct err *why)
+{
+    struct h1_call *call = c->call;
+    c->call = NULL;
+    if (call != NULL) {
+        h1_call_gone(call, why, c->t == NULL ? 0 : c->t->bytes_out);
+    }
+}
+
+void h1_client_end(struct h1_client *c, const struct err *why, enum transport_close_mode mode)
 {
     if (c->ended) {
         return;
     }
     c->ended = true;
-    loop_task_cancel(&c->read);
+    c->why = *why;
+    detach_call(c, why);
+    loop_task_cancel(&c->turn);
     transport_close(&c->t, mode);
-    loop_free_later(c->loop, client_free, c);
-    if (tell != NULL) {
-        c->events->on_closed(c->ctx, tell);
-    }
+    loop_deliver(c->loop, &c->over);
 }
 
-/* ---- stream: from the owner ---- */
-
-static struct h1_call *of(struct stream *s)
+static bool is_reusable(const struct h1_client *c, const struct h1_call *call)
 {
-    return container_of(s, struct h1_call, s);
+    return call->over && call->why.kind == ERR_NONE && !call->s.raw && call->message.keep_alive && call->s.out_end &&
+           !call->out.broken && !c->draining && c->t != NULL && c->t->in.len == 0 && !c->t->in_eof;
 }
 
-static void say_closed(struct loop_task *task)
+void h1_client_released(struct h1_client *c, const struct h1_call *call)
 {
-    struct h1_call *call = container_of(task, struct h1_call, closed);
-    call->s.events->on_closed(call->s.ctx, &call->why);
-}
-
-static void call_over(struct h1_call *call, const struct err *why)
-{
-    if (!call->over) {
-        call->over = true;
-        call->why = *why;
-        loop_deliver(call->s.loop, &call->closed);
-    }
-}
-
-static void check_over(struct h1_call *call)
-{
-    static const struct err none = {.kind = ERR_NONE};
-    if (call->s.out_end && call->in_done) {
-        call_over(call, &none);
-    }
-}
-
-/* The connection broke under the call: whether it may be repeated depends on what has left and what has come. */
-static void call_failed(struct h1_call *call, const struct err *why)
-{
-    struct err err = *why;
-    bool sent = call->head_sent && call->conn != NULL && call->conn->t != NULL
-                    ? call->conn->t->bytes_out > call->sent_mark
-                    : call->s.sent;
-    err.side = ERR_SIDE_UPSTREAM;
-    if (err.kind == ERR_NONE) {
-        err_set(&err, ERR_RESET, "the upstream closed the connection");
-    }
-    err.retry = !call->head_sent || !sent ? ERR_RETRY_ALWAYS : call->got_bytes ? ERR_RETRY_NEVER : ERR_RETRY_IF_IDEMPOTENT;
-    call_over(call, &err);
-}
-
-static void write_out(struct h1_call *call, struct buf *out)
-{
-    if (call->conn != NULL && call->conn->t != NULL && !call->over) {
-        transport_write(call->conn->t, out);
-    }
-    buf_fini(out);
-}
-
-static void send_head(struct stream *s, const struct head *head, bool end)
-{
-    struct h1_call *call = of(s);
-    struct buf out;
-    buf_init(&out);
-    bool is_connect = slice_eq(head->method, SLICE("CONNECT"));
-    bool upgrade = !is_connect && head->protocol.n > 0;
-    call->method = head->method;
-    call->head_sent = true;
-    call->out_framing = is_connect || upgrade ? H1_NO_BODY : h1_choose_framing(head, false, SLICE_NONE, false, !end);
-    h1_write_request(&out, head, call->out_framing, upgrade ? H1_UPGRADE : H1_KEEP_ALIVE);
-    if (end) {
-        h1_write_end(&out, call->out_framing, NULL);
-        s->out_end = true;
-    }
-    write_out(call, &out);
-    check_over(call);
-}
-
-static void send_bytes(struct stream *s, struct buf *bytes, bool end)
-{
-    struct h1_call *call = of(s);
-    struct buf out;
-    buf_init(&out);
-    s->bytes_out += buf_len(bytes);
-    if (s->raw) {
-        buf_move_all(&out, bytes);
-    } else {
-        h1_write_body(&out, call->out_framing, bytes);
-        if (end) {
-            h1_write_end(&out, call->out_framing, NULL);
-        }
-    }
-    write_out(call, &out);
-    if (end && !s->out_end) {
-        s->out_end = true;
-        if (s->raw && call->conn != NULL && call->conn->t != NULL) {
-            transport_finish(call->conn->t);
-        }
-        check_over(call);
-    }
-}
-
-static void send_trailers(struct stream *s, const struct head *trailers)
-{
-    struct h1_call *call = of(s);
-    struct buf out;
-    buf_init(&out);
-    h1_write_end(&out, call->out_framing, trailers);
-    write_out(call, &out);
-    s->out_end = true;
-    check_over(call);
-}
-
-static size_t room(const struct stream *s)
-{
-    const struct h1_call *call = container_of(s, struct h1_call, s);
-    if (call->conn == NULL || call->conn->t == NULL) {
-        return STREAM_IN_LIMIT;
-    }
-    size_t queued = transport_queued(call->conn->t);
-    size_t limit = call->conn->t->out_high > STREAM_IN_LIMIT ? call->conn->t->out_high : STREAM_IN_LIMIT;
-    return queued >= limit ? 0 : limit - queued;
-}
-
-static void taken(struct stream *s, size_t n)
-{
-    struct h1_call *call = of(s);
-    (void)n;
-    if (call->conn != NULL && call->conn->t != NULL && (!buf_is_empty(&call->conn->t->in) || call->conn->t->in_eof)) {
-        loop_deliver(s->loop, &call->conn->read);
-    }
-}
-
-static void abandon(struct h1_call *call)
-{
-    if (call->conn != NULL) {
-        transport_close(&call->conn->t, TRANSPORT_ABORT);
-    }
-}
-
-static void stop_reading(struct stream *s)
-{
-    struct h1_call *call = of(s);
-    struct err err;
-    if (!call->in_done && !call->over) {
-        err_set(&err, ERR_RESET, "the rest of the response is not wanted");
-        err.side = ERR_SIDE_LOCAL;
-        call_over(call, &err);
-        abandon(call);
-    }
-}
-
-static void reset(struct stream *s, enum stream_reset kind)
-{
-    struct h1_call *call = of(s);
-    struct err err;
-    (void)kind;
-    if (!call->over) {
-        err_set(&err, ERR_RESET, "reset by us");
-        err.side = ERR_SIDE_LOCAL;
-        call_over(call, &err);
-        abandon(call);
-    }
-}
-
-static void release(struct stream *s)
-{
-    struct h1_call *call = of(s);
-    struct h1_client *c = call->conn;
-    bool clean = call->over && call->why.kind == ERR_NONE && !s->raw && call->message.keep_alive;
-    bool flush = s->out_end && (s->raw || call->in_done);
-    loop_task_cancel(&call->closed);
-    buf_fini(&s->in);
-    call->over = true;
-    if (c == NULL) {
-        return;
-    }
+    struct err none = {.kind = ERR_NONE};
+    bool in_order = call->over && call->why.kind == ERR_NONE;
     c->call = NULL;
-    call->conn = NULL;
-    if (!clean || c->draining || c->t == NULL) {
-        c->spent = true;
-        if (c->t != NULL) {
-            transport_close(&c->t, flush ? TRANSPORT_FLUSH : TRANSPORT_ABORT);
-        }
-    }
-    loop_deliver(c->loop, &c->read); /* says on_capacity or on_closed from the turn */
-}
-
-static const struct stream_ops stream_ops = {
-    .send_head = send_head,
-    .send = send_bytes,
-    .send_trailers = send_trailers,
-    .room = room,
-    .taken = taken,
-    .stop_reading = stop_reading,
-    .reset = reset,
-    .release = release,
-};
-
-/* ---- reading ---- */
-
-static void become_raw(struct h1_call *call, struct h1_client *c)
-{
-    call->s.raw = true;
-    call->message.framing = H1_UNTIL_CLOSE;
-    call->message.keep_alive = false;
-    h1_body_init(&call->body, &call->message, &c->config->h1);
-}
-
-/* false: no further progress now. */
-static bool read_head(struct h1_client *c, struct h1_call *call)
-{
-    struct head *head = arena_alloc(call->s.arena, sizeof *head);
-    struct err err;
-    head_init(head, call->s.arena);
-    call->got_bytes = call->got_bytes || !buf_is_empty(&c->t->in);
-    switch (h1_read_response(&call->parser, &c->t->in, &c->config->h1, call->method, head, &call->message, &err)) {
-    case H1_MORE:
-        return false;
-    case H1_BAD:
-        err.kind = ERR_PROTOCOL;
-        call_failed(call, &err);
-        abandon(call);
-        return false;
-    case H1_DONE:
-        break;
-    }
-    h1_parser_init(&call->parser);
-    bool tunnel = head->status == 101 || (slice_eq(call->method, SLICE("CONNECT")) && head->status >= 200 && head->status <= 299);
-    if (head->status >= 200 || head->status == 101) {
-        call->head_done = true;
-        h1_body_init(&call->body, &call->message, &c->config->h1);
-        if (tunnel) {
-            become_raw(call, c);
-        } else if (call->message.framing == H1_NO_BODY) {
-            call->in_done = call->s.in_end = true;
-        }
-    }
-    call->s.events->on_head(call->s.ctx, head);
-    return c->call == call && !call->over;
-}
-
-static void end_of_input(struct h1_client *c, struct h1_call *call)
-{
-    struct err err;
-    if (call->s.raw || (call->head_done && h1_body_eof(&call->body) && !c->t->in_truncated)) {
-        call->in_done = call->s.in_end = true;
-        call->message.keep_alive = false;
-        return;
-    }
-    err_set(&err, ERR_RESET, call->head_done ? "the upstream closed within its response" : "the upstream closed the connection");
-    call_failed(call, &err);
-    abandon(call);
-}
-
-static void read_body(struct h1_client *c, struct h1_call *call)
-{
-    size_t had = buf_len(&call->s.in);
-    if (!call->in_done && had < STREAM_IN_LIMIT && !buf_is_empty(&c->t->in)) {
-        struct head *trailers = arena_alloc(call->s.arena, sizeof *trailers);
-        struct err err;
-        head_init(trailers, call->s.arena);
-        switch (h1_body_read(&call->body, &c->t->in, &call->s.in, STREAM_IN_LIMIT - had, trailers, &err)) {
-        case H1_MORE:
-            break;
-        case H1_DONE:
-            call->in_done = call->s.in_end = true;
-            call->s.trailers = trailers->n > 0 ? trailers : NULL;
-            break;
-        case H1_BAD:
-            err.kind = ERR_PROTOCOL;
-            call_failed(call, &err);
-            abandon(call);
-            return;
-        }
-    }
-    if (!call->in_done && c->t->in_eof && buf_is_empty(&c->t->in)) {
-        end_of_input(c, call);
-    }
-    if (c->t != NULL) {
-        transport_taken(c->t);
-    }
-    call->s.bytes_in += buf_len(&call->s.in) - had;
-    if (call->in_done) {
-        check_over(call);
-    }
-    if (!(call->over && call->why.kind != ERR_NONE) && (buf_len(&call->s.in) > had || call->s.in_end)) {
-        call->s.events->on_readable(call->s.ctx);
+    c->answered += in_order;
+    if (!call->head_sent && c->t != NULL && c->t->in.len == 0 && !c->t->in_eof && !c->draining) {
+        loop_deliver(c->loop, &c->turn); /* nothing was sent: as good as before */
+    } else if (is_reusable(c, call)) {
+        loop_deliver(c->loop, &c->turn);
+    } else {
+        h1_client_end(c, &none, in_order ? TRANSPORT_FLUSH : TRANSPORT_ABORT);
     }
 }
 
-/* No stream: nothing may come. What does makes the connection useless. */
+/* No call: nothing may come. What does makes the connection useless; it may be a late answer to nobody. */
 static void read_idle(struct h1_client *c)
 {
-    struct err err;
-    if (c->spent || c->t == NULL) {
-        err_set(&err, ERR_RESET, "not kept");
-        client_end(c, TRANSPORT_FLUSH, &err);
-        return;
-    }
-    if (!buf_is_empty(&c->t->in) || c->t->in_eof) {
-        err_set(&err, c->t->in_eof ? ERR_RESET : ERR_PROTOCOL, "the upstream %s", c->t->in_eof ? "closed the idle connection" : "sent bytes nobody asked for");
-        client_end(c, TRANSPORT_ABORT, &err);
-        return;
-    }
-    c->events->on_capacity(c->ctx);
-}
-
-static void client_read(struct h1_client *c)
-{
-    struct h1_call *call = c->call;
-    if (c->ended) {
-        return;
-    }
-    if (call == NULL) {
-        read_idle(c);
-        return;
-    }
-    if (c->t == NULL || call->over) {
-        return;
-    }
-    if (!call->head_sent) { /* not begun: an end now means it was an idle close */
-        if (c->t->in_eof || !buf_is_empty(&c->t->in)) {
-            struct err err;
-            err_set(&err, ERR_RESET, "the upstream closed the idle connection");
-            call_failed(call, &err);
-            abandon(call);
-        }
-        return;
-    }
-    while (!call->head_done && !buf_is_empty(&c->t->in)) {
-        if (!read_head(c, call)) {
-            break;
-        }
-    }
-    if (c->call != call || call->over || c->t == NULL) {
-        if (c->call == call && c->t != NULL) {
-            transport_taken(c->t);
-        }
-        if (c->call == call && call->over && call->why.kind == ERR_NONE && !buf_is_empty(&call->s.in)) {
-            call->s.events->on_readable(call->s.ctx);
-        }
-        return;
-    }
-    if (call->head_done) {
-        read_body(c, call);
-    } else if (c->t->in_eof) {
-        end_of_input(c, call);
-    } else {
-        transport_taken(c->t);
+    struct err why = {0};
+    if (c->t->in.len > 0) {
+        err_set(&why, ERR_PROTOCOL, "the upstream sent bytes nobody asked for");
+        h1_client_end(c, &why, TRANSPORT_ABORT);
+    } else if (c->t->in_eof || c->draining) {
+        h1_client_end(c, &why, TRANSPORT_FLUSH);
     }
 }
 
-static void run_read(struct loop_task *task)
+static void run_turn(struct loop_task *task)
 {
-    client_read(container_of(task, struct h1_client, read));
+    struct h1_client *c = container_of(task, struct h1_client, turn);
+    if (c->call != NULL) {
+        h1_call_read(c->call);
+        return;
+    }
+    read_idle(c);
+    if (!c->ended && c->call == NULL) {
+        c->events->on_capacity(c->ctx);
+    }
 }
+
+/* ---- the transport ---- */
 
 static void on_open(void *ctx)
 {
@@ -414,13 +103,19 @@ static void on_open(void *ctx)
 
 static void on_readable(void *ctx)
 {
-    client_read(ctx);
+    struct h1_client *c = ctx;
+    if (c->call != NULL) {
+        h1_call_read(c->call);
+    } else {
+        read_idle(c);
+    }
 }
 
 static void on_writable(void *ctx)
 {
     struct h1_client *c = ctx;
-    if (c->call != NULL && !c->call->over) {
+    if (c->call != NULL && !c->call->over && c->call->starved) {
+        c->call->starved = false;
         c->call->s.events->on_writable(c->call->s.ctx);
     }
 }
@@ -429,19 +124,13 @@ static void on_closed(void *ctx, const struct err *why)
 {
     struct h1_client *c = ctx;
     struct h1_call *call = c->call;
-    if (call == NULL) {
-        c->t = NULL;
-        client_end(c, TRANSPORT_ABORT, why);
-        return;
-    }
-    call->s.sent = c->t->bytes_out > call->sent_mark;
+    uint64_t bytes_out = c->t->bytes_out;
     c->t = NULL;
-    c->spent = true;
-    if (why->kind == ERR_NONE && call->in_done && call->s.out_end) {
-        check_over(call);
-    } else if (!call->over) {
-        call_failed(call, why);
+    c->call = NULL;
+    if (call != NULL) {
+        h1_call_gone(call, why, bytes_out);
     }
+    h1_client_end(c, why, TRANSPORT_ABORT);
 }
 
 static const struct transport_events transport_events = {
@@ -451,45 +140,33 @@ static const struct transport_events transport_events = {
     .on_closed = on_closed,
 };
 
-/* ---- the connection's face ---- */
+/* ---- the face ---- */
 
-static struct h1_client *client_of(const struct client_side *s)
+static struct h1_client *of_side(const struct client_side *s)
 {
     return (struct h1_client *)(uintptr_t)s;
 }
 
-static struct stream *open_call(struct client_side *s, struct arena *arena, const struct stream_events *events, void *ctx)
+static struct stream *open_call(struct client_side *s, struct arena *arena, const struct stream_events *events,
+                                void *ctx)
 {
-    struct h1_client *c = client_of(s);
-    struct h1_call *call = arena_zalloc(arena, sizeof *call);
-    call->s = (struct stream){
-        .ops = &stream_ops,
-        .events = events,
-        .ctx = ctx,
-        .loop = c->loop,
-        .arena = arena,
-        .level = c->t->level,
-        .version = HTTP_1_1,
-        .info = &c->info,
-    };
-    buf_init(&call->s.in);
-    h1_parser_init(&call->parser);
-    loop_task_init(&call->closed, say_closed);
-    call->conn = c;
-    call->sent_mark = c->t->bytes_out;
+    struct h1_client *c = of_side(s);
+    struct h1_call *call = h1_call_create(c, arena);
+    call->s.events = events;
+    call->s.ctx = ctx;
     c->call = call;
     return &call->s;
 }
 
 static bool can_open(const struct client_side *s)
 {
-    const struct h1_client *c = client_of(s);
-    return c->call == NULL && !c->spent && !c->draining && !c->ended && c->t != NULL && !c->t->in_eof && buf_is_empty(&c->t->in);
+    const struct h1_client *c = of_side(s);
+    return c->call == NULL && !c->ended && !c->draining && c->t != NULL && c->t->in.len == 0 && !c->t->in_eof;
 }
 
 static unsigned streams(const struct client_side *s)
 {
-    return client_of(s)->call != NULL;
+    return of_side(s)->call != NULL;
 }
 
 static bool extended_connect(const struct client_side *s)
@@ -500,30 +177,29 @@ static bool extended_connect(const struct client_side *s)
 
 static const struct transport_info *info(const struct client_side *s)
 {
-    return &client_of(s)->info;
+    return &of_side(s)->info;
 }
 
 static void close_client(struct client_side *s)
 {
-    struct h1_client *c = client_of(s);
-    struct h1_call *call = c->call;
-    c->call = NULL;
-    if (call != NULL) {
-        struct err err;
-        err_set(&err, ERR_RESET, "the connection was closed by us");
-        call_failed(call, &err);
-        call->conn = NULL;
+    struct h1_client *c = of_side(s);
+    struct err why = {0};
+    bool idle = c->call == NULL;
+    if (!idle) {
+        err_set(&why, ERR_RESET, "the connection was closed by us");
     }
-    client_end(c, TRANSPORT_FLUSH, NULL);
+    c->silent = true;
+    h1_client_end(c, &why, idle ? TRANSPORT_FLUSH : TRANSPORT_ABORT);
+    loop_task_cancel(&c->over);
+    h1_client_unref(c);
 }
 
 static void drain(struct client_side *s)
 {
-    struct h1_client *c = client_of(s);
+    struct h1_client *c = of_side(s);
     c->draining = true;
-    if (c->call == NULL) {
-        c->spent = true;
-        loop_deliver(c->loop, &c->read);
+    if (c->call == NULL && !c->ended) {
+        loop_deliver(c->loop, &c->turn);
     }
 }
 
@@ -542,13 +218,15 @@ struct client_side *h1_client_create(struct transport *t, const struct http_clie
 {
     struct h1_client *c = mem_alloc(sizeof *c);
     c->side.ops = &client_ops;
+    c->refs = 1;
     c->t = t;
     c->loop = t->loop;
     c->config = config;
     c->events = events;
     c->ctx = ctx;
     c->info_text = transport_info_copy(&c->info, &t->info);
-    loop_task_init(&c->read, run_read);
+    loop_task_init(&c->turn, run_turn);
+    loop_task_init(&c->over, run_over);
     transport_own(t, &transport_events, c);
     return &c->side;
 }

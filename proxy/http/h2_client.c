@@ -75,9 +75,9 @@ static void on_progress(struct h2_link *link)
     }
 }
 
-static void client_free(void *obj)
+static void client_destroy(void *link)
 {
-    struct h2_client *c = obj;
+    struct h2_client *c = of_link(link);
     h2_link_fini(&c->link);
     mem_free(c);
 }
@@ -86,11 +86,14 @@ static void on_closed(struct h2_link *link, const struct err *why)
 {
     struct h2_client *c = of_link(link);
     timer_cancel(&c->timer);
-    loop_free_later(link->loop, client_free, c);
     c->events->on_closed(c->ctx, why);
 }
 
-static const struct h2_role client_role = {.on_request = NULL, .on_progress = on_progress, .on_closed = on_closed};
+static const struct h2_role client_role = {
+    .on_progress = on_progress,
+    .on_closed = on_closed,
+    .destroy = client_destroy,
+};
 
 /* ---- the face ---- */
 
@@ -137,11 +140,8 @@ static void close_client(struct client_side *s)
     if (!c->link.over) {
         h2_goaway_now(c->link.session, 0);
     }
-    c->link.silent = true;
-    h2_link_end(&c->link, &why, TRANSPORT_FLUSH);
     timer_cancel(&c->timer);
-    loop_task_cancel(&c->link.ended);
-    loop_free_later(c->link.loop, client_free, c);
+    h2_link_abandon(&c->link, &why, TRANSPORT_FLUSH);
 }
 
 static void drain(struct client_side *s)

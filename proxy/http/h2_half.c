@@ -258,6 +258,7 @@ static void release(struct stream *s)
     if (half->server) {
         arena_free_later(s->loop, s->arena);
     }
+    h2_link_unref(half->home);
     loop_free_later(s->loop, half_free, half);
 }
 
@@ -276,7 +277,8 @@ struct h2_half *h2_half_create(struct h2_link *link, struct arena *arena)
 {
     size_t cap = 0;
     struct h2_half *half = pool_alloc(sizeof *half, &cap);
-    *half = (struct h2_half){.cap = cap, .link = link};
+    *half = (struct h2_half){.cap = cap, .link = link, .home = link};
+    link->refs++;
     half->s = (struct stream){
         .ops = &h2_half_ops,
         .loop = link->loop,

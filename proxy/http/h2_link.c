@@ -127,6 +127,14 @@ static void run_ended(struct loop_task *task)
     if (!link->silent) {
         link->role->on_closed(link, &link->why);
     }
+    h2_link_unref(link);
+}
+
+void h2_link_unref(struct h2_link *link)
+{
+    if (--link->refs == 0) {
+        loop_free_later(link->loop, link->role->destroy, link);
+    }
 }
 
 /* Not sent: safe to repeat. Sent and not a byte of answer: only on a kept connection, whose end may have crossed it. */
@@ -183,6 +191,14 @@ void h2_link_end(struct h2_link *link, const struct err *why, enum transport_clo
     transport_close(&link->t, mode);
 }
 
+void h2_link_abandon(struct h2_link *link, const struct err *why, enum transport_close_mode mode)
+{
+    link->silent = true;
+    h2_link_end(link, why, mode);
+    loop_task_cancel(&link->ended);
+    h2_link_unref(link);
+}
+
 /* ---- the transport ---- */
 
 static void on_open(void *ctx)
@@ -227,6 +243,7 @@ void h2_link_init(struct h2_link *link, const struct h2_role *role, struct trans
     link->session = session;
     link->t = t;
     link->loop = t->loop;
+    link->refs = 1;
     link->out_limit = buffer_limit == 0 || buffer_limit > TRANSPORT_OUT_HIGH ? TRANSPORT_OUT_HIGH : buffer_limit;
     list_init(&link->halves);
     list_init(&link->unmarked);

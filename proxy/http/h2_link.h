@@ -14,6 +14,7 @@ struct h2_role { /* called from a turn only */
     struct h2_half *(*on_request)(struct h2_link *link, struct h2_stream *h);
     void (*on_progress)(struct h2_link *link);                      /* after events, and when a stream was released */
     void (*on_closed)(struct h2_link *link, const struct err *why); /* last; all streams were told before */
+    void (*destroy)(void *link); /* frees what the link is part of, at the end of a turn; calls h2_link_fini */
 };
 
 struct h2_link {
@@ -24,6 +25,7 @@ struct h2_link {
     struct list halves;   /* streams the owner holds */
     struct list unmarked; /* of those: heads that have not been produced yet */
     unsigned n;
+    unsigned refs; /* the connection itself, and each stream until its release: stream.info lives here */
     struct loop_task deliver, flush, ended;
     bool over;     /* ends in this turn; nothing is read or written any more */
     bool answered; /* a stream ended in order: the connection is a kept one */
@@ -38,6 +40,7 @@ struct h2_half { /* one stream; its own pooled memory, freed at the end of the t
     struct stream s;
     struct list link_all, link_unmarked;
     struct h2_link *link; /* NULL once the connection has gone */
+    struct h2_link *home; /* where info lives, until release */
     struct h2_stream *h;  /* NULL: not opened yet, or gone */
     size_t cap;
     struct loop_task closed;
@@ -58,7 +61,10 @@ struct h2_half { /* one stream; its own pooled memory, freed at the end of the t
 
 void h2_link_init(struct h2_link *link, const struct h2_role *role, struct transport *t, struct h2_session *session,
                   uint32_t buffer_limit);
-void h2_link_fini(struct h2_link *link); /* from the owner's free function, at the end of the turn */
+void h2_link_fini(struct h2_link *link);
+void h2_link_unref(struct h2_link *link);
+/* The owner gives the connection up and hears nothing more. */
+void h2_link_abandon(struct h2_link *link, const struct err *why, enum transport_close_mode mode);
 /* Ends the connection: streams hear err, then on_closed, in this turn. GOAWAY and what is queued still leave with
  * FLUSH. */
 void h2_link_end(struct h2_link *link, const struct err *why, enum transport_close_mode mode);

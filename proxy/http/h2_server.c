@@ -148,9 +148,9 @@ static void on_progress(struct h2_link *link)
 
 /* ---- the end ---- */
 
-static void server_free(void *obj)
+static void server_destroy(void *link)
 {
-    struct h2_server *c = obj;
+    struct h2_server *c = of_link(link);
     h2_link_fini(&c->link);
     mem_free(c);
 }
@@ -160,7 +160,6 @@ static void on_closed(struct h2_link *link, const struct err *why)
     struct h2_server *c = of_link(link);
     (void)why;
     timer_cancel(&c->timer);
-    loop_free_later(link->loop, server_free, c);
     c->events->on_closed(c->ctx);
 }
 
@@ -168,6 +167,7 @@ static const struct h2_role server_role = {
     .on_request = on_request,
     .on_progress = on_progress,
     .on_closed = on_closed,
+    .destroy = server_destroy,
 };
 
 /* ---- the face ---- */
@@ -187,11 +187,8 @@ static void abort_server(struct server_side *s)
     struct h2_server *c = of_side(s);
     struct err why = {0};
     err_set(&why, ERR_RESET, "the connection was closed by us");
-    c->link.silent = true;
-    h2_link_end(&c->link, &why, TRANSPORT_ABORT);
     timer_cancel(&c->timer);
-    loop_free_later(c->link.loop, server_free, c);
-    loop_task_cancel(&c->link.ended);
+    h2_link_abandon(&c->link, &why, TRANSPORT_ABORT);
 }
 
 static bool is_idle(const struct server_side *s)

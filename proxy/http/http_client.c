@@ -12,12 +12,14 @@ struct http_client *http_client_create(struct transport **t, bool h2, const stru
 {
     struct transport *taken = *t;
     *t = NULL;
-    struct client_side *c = h2 ? h2_client_create(taken, config, events, ctx) : h1_client_create(taken, config, events, ctx);
+    struct client_side *c =
+        h2 ? h2_client_create(taken, config, events, ctx) : h1_client_create(taken, config, events, ctx);
     c->h2 = h2;
     return (struct http_client *)(void *)c;
 }
 
-struct stream *http_client_open(struct http_client *c, struct arena *arena, const struct stream_events *events, void *ctx)
+struct stream *http_client_open(struct http_client *c, struct arena *arena, const struct stream_events *events,
+                                void *ctx)
 {
     if (!http_client_can_open(c)) {
         return NULL;

@@ -182,7 +182,8 @@ static const struct transport_events events_of_transport = {
     .on_closed = on_closed,
 };
 
-struct stream *raw_stream_create(struct transport **t, struct arena *arena, const struct stream_events *events, void *ctx)
+struct stream *raw_stream_create(struct transport **t, struct arena *arena, const struct stream_events *events,
+                                 void *ctx)
 {
     struct raw_stream *r = mem_alloc(sizeof *r);
     r->t = *t;

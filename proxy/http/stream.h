@@ -1,11 +1,12 @@
 /*
  * stream: one side of an exchange, whatever carries it: an HTTP/1 message pair, an HTTP/2 stream, or a raw transport
  * (DATAPLANE 2). Its owner hears on_head (repeats for 1xx), on_readable, on_writable and, last and exactly once,
- * on_closed. Calls never fail and never call back. A message without a body has in_end set before its on_head is called.
+ * on_closed. Calls never fail and never call back. A message without a body has in_end set before its on_head is
+ * called.
  *
  * Reading: body bytes wait in s->in; the owner moves them out and says stream_taken. in_end: the peer finished, after
- * what is in `in`; then s->trailers may be set. Writing: stream_send while stream_room > 0 (more is accepted, but is the
- * owner's memory); on_writable follows once room comes back.
+ * what is in `in`; then s->trailers may be set. Writing: stream_send while stream_room > 0 (more is accepted, but is
+ * the owner's memory); on_writable follows once room comes back.
  *
  * stream_taken(s, 0) says that body is wanted now: that is when an expected 100 Continue goes out.
  *
@@ -27,9 +28,9 @@ enum stream_reset {
     STREAM_CANCEL,         /* h2 CANCEL; h1: the connection is closed */
     STREAM_PROTOCOL_ERROR, /* the message was malformed */
     STREAM_INTERNAL_ERROR,
-    STREAM_REFUSED,        /* nothing was done: safe to repeat */
-    STREAM_CONNECT_ERROR,  /* a tunnel's far end broke */
-    STREAM_NO_ERROR,       /* answer complete, rest of the request not wanted */
+    STREAM_REFUSED,       /* nothing was done: safe to repeat */
+    STREAM_CONNECT_ERROR, /* a tunnel's far end broke */
+    STREAM_NO_ERROR,      /* answer complete, rest of the request not wanted */
 };
 
 struct stream_events {
@@ -66,7 +67,7 @@ struct stream {
     bool sent;      /* first byte was accepted by the kernel */
     enum http_version version;
     const struct transport_info *info; /* of the connection; valid until release */
-    uint64_t bytes_in, bytes_out; /* on the body level */
+    uint64_t bytes_in, bytes_out;      /* on the body level */
     uint64_t head_bytes_in;
 };
 
@@ -110,7 +111,8 @@ static inline void stream_release(struct stream **s)
 }
 
 /* A transport seen as a stream without a head; takes the transport, which must be open. */
-struct stream *raw_stream_create(struct transport **t, struct arena *arena, const struct stream_events *events, void *ctx);
-/* A raw (or CONNECT-established) stream seen as a transport, to stack TLS or HTTP on it. Takes the stream and, unless NULL,
- * the arena it was opened with: both end with the transport. The transport is open at once (no on_open). */
+struct stream *raw_stream_create(struct transport **t, struct arena *arena, const struct stream_events *events,
+                                 void *ctx);
+/* A raw (or CONNECT-established) stream seen as a transport, to stack TLS or HTTP on it. Takes the stream and, unless
+ * NULL, the arena it was opened with: both end with the transport. The transport is open at once (no on_open). */
 struct transport *stream_transport_create(struct stream **s, struct arena **arena);
