@@ -4,6 +4,7 @@ import hmac
 import json
 import os
 import signal
+import socket
 import subprocess
 
 import grpc
@@ -392,3 +393,30 @@ def test_egretctl_tells_by_its_status_what_went_wrong(control):
     for args in (["--socket"], ["--what"], ["nonsense"], [], ["-o", "xml", "status"]):
         assert egretctl(control, *args).returncode == 2
     assert "egress ips" in egretctl(control, "--help").stdout
+
+
+def test_nothing_is_answered_until_the_folder_is_there(control, connect):
+    away = control.artifacts.folder + "-away"
+    os.rename(control.artifacts.folder, away)
+    control.start()
+    assert any("no proxy is answered" in f["reason"] for f in control.get("/faults"))
+    c = connect()
+    c.send(API, ["*"])
+    assert c.silent()
+    os.rename(away, control.artifacts.folder)
+    assert set(c.open(c.next(API))) == {"apis/orders;rev=1", "apis/conference;rev=1"}
+    assert control.get("/faults") == []
+
+
+def test_a_port_in_use_and_an_unusable_certificate_are_named(control):
+    with socket.create_server(("127.0.0.1", control.port)):
+        control.start(wait=False)
+        assert control.process.wait(WAIT) == 1
+    control.process = None
+    assert f"cannot listen on 127.0.0.1:{control.port}" in control.log_text()
+    control.port = free_port()
+    write(control.pki.path("control.pem"), "no certificate at all")
+    control.start(wait=False)
+    assert control.process.wait(WAIT) == 1
+    control.process = None
+    assert "ads.certificate" in control.log_text().strip().splitlines()[-1]
