@@ -56,9 +56,11 @@ static void rescan(void *ctx)
     folder_snapshot_unref(&snapshot);
     publish_catalog(app->publish, catalog, app->server);
     struct catalog_counts n = catalog_count(catalog);
-    LOG(LOG_INFO, "control", "%zu apis, %zu operations, %zu products, %zu subscriptions served, %zu apis left out, "
-        "%zu problems (%lld ms)", n.apis, n.operations, n.products, n.subscriptions, n.left_out,
-        catalog->problem_count, (long long)((clock_mono_us() - start) / 1000));
+    LOG(LOG_INFO, "control",
+        "%zu apis, %zu operations, %zu products, %zu subscriptions served, %zu apis left out, "
+        "%zu problems (%lld ms)",
+        n.apis, n.operations, n.products, n.subscriptions, n.left_out, catalog->problem_count,
+        (long long)((clock_mono_us() - start) / 1000));
     catalog_unref(&catalog);
     persist_save(app->persist, app->folder);
 }

@@ -34,7 +34,8 @@ static const struct option longs[] = {
 
 static enum options_next wrong(int *status, const char *what, const char *value)
 {
-    fprintf(stderr, "egret-control: %s%s%s (see --help)\n", what, value == NULL ? "" : ": ", value == NULL ? "" : value);
+    fprintf(stderr, "egret-control: %s%s%s (see --help)\n", what, value == NULL ? "" : ": ",
+            value == NULL ? "" : value);
     *status = 1;
     return OPTIONS_EXIT;
 }

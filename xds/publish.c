@@ -44,8 +44,7 @@ void publish_destroy(struct publish **publish)
 
 static struct translate_input input(const struct publish *p)
 {
-    return (struct translate_input){
-        .catalog = p->catalog, .config = p->settings->config, .macs = p->settings->macs};
+    return (struct translate_input){.catalog = p->catalog, .config = p->settings->config, .macs = p->settings->macs};
 }
 
 static bool add(void *ctx, struct slice type_url, struct slice name, struct slice bytes, struct err *err)

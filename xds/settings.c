@@ -24,8 +24,8 @@ static bool load_mac_key(struct settings *s, size_t i, struct err *err)
     if (!file_read(k->file, MAC_KEY_MAX, &bytes, &n, err)) {
         return err_prefix(err, "mac_keys[%zu].file", i);
     }
-    bool ok = n >= MAC_KEY_MIN || err_set(err, ERR_INPUT, "mac_keys[%zu].file: %s: shorter than %d bytes", i, k->file,
-                                          MAC_KEY_MIN);
+    bool ok = n >= MAC_KEY_MIN ||
+              err_set(err, ERR_INPUT, "mac_keys[%zu].file: %s: shorter than %d bytes", i, k->file, MAC_KEY_MIN);
     if (ok) {
         s->macs[i] = hmac_create(slice_make(bytes, n));
         /* The store's key is another one, so that what is sealed tells nothing about the MACs. */

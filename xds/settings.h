@@ -10,8 +10,8 @@
 
 struct settings {
     struct arena *arena;
-    Egret__Control__V1__Config *config; /* defaults filled in */
-    struct hmac **macs;                 /* one for each of config->mac_keys */
+    Egret__Control__V1__Config *config;    /* defaults filled in */
+    struct hmac **macs;                    /* one for each of config->mac_keys */
     uint8_t (*store_keys)[AEAD_KEY_BYTES]; /* likewise: what is stored is sealed with the first; any may open */
 };
 

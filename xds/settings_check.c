@@ -5,7 +5,6 @@
 
 #include "base/slice.h"
 
-
 static bool bad(struct err *err, const char *list, size_t i, const char *field, const char *reason)
 {
     return err_set(err, ERR_INPUT, "%s[%zu].%s: %s", list, i, field, reason);

@@ -24,7 +24,7 @@ bool set_builder_add(struct set_builder *builder, struct slice type_url, struct 
 struct resource_set *set_builder_finish(struct set_builder **builder); /* one reference; the builder is gone */
 
 struct resource_set *resource_set_ref(struct resource_set *set);
-void resource_set_unref(struct resource_set *set);                                          /* NULL is fine */
+void resource_set_unref(struct resource_set *set);                                           /* NULL is fine */
 struct resource_list *resource_set_list(const struct resource_set *set, enum xds_type type); /* borrowed, never NULL */
 bool resource_set_equal(const struct resource_set *a, const struct resource_set *b);
 

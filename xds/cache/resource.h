@@ -21,13 +21,13 @@ struct resource *resource_ref(struct resource *r);
 void resource_unref(struct resource *r);
 struct slice resource_get_name(const struct resource *r);
 struct slice resource_bytes(const struct resource *r);
-struct resource_hash resource_hash(const struct resource *r); /* of the bytes */
+struct resource_hash resource_hash(const struct resource *r);            /* of the bytes */
 bool resource_equal(const struct resource *a, const struct resource *b); /* same name and bytes, by hash */
 
 /* Takes over n references; sorts by name. Names must differ. items is copied, the array stays the caller's. */
 struct resource_list *resource_list_create(struct resource **items, size_t n);
 struct resource_list *resource_list_ref(struct resource_list *l);
-void resource_list_unref(struct resource_list *l); /* NULL is fine */
+void resource_list_unref(struct resource_list *l);         /* NULL is fine */
 size_t resource_list_count(const struct resource_list *l); /* NULL: 0 */
 struct resource *resource_list_at(const struct resource_list *l, size_t i);
 struct resource *resource_list_find(const struct resource_list *l, struct slice name); /* borrowed; NULL: absent */

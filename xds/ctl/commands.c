@@ -7,8 +7,8 @@
 #include "xds/ctl/table.h"
 
 /* Asks; with JSON wanted prints the answer as it is, else shows it. */
-static bool ask_and_show(const char *socket_path, const char *path, bool json,
-                         void (*show)(const struct doc *answer), struct err *err)
+static bool ask_and_show(const char *socket_path, const char *path, bool json, void (*show)(const struct doc *answer),
+                         struct err *err)
 {
     struct arena *arena = arena_create(0);
     struct slice body;

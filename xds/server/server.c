@@ -76,8 +76,7 @@ static void on_accepted(void *owner, bool ok)
     struct server *s = owner;
     s->accepting = false;
     if (ok) {
-        struct slice method =
-            slice_make(GRPC_SLICE_START_PTR(s->details.method), GRPC_SLICE_LENGTH(s->details.method));
+        struct slice method = slice_make(GRPC_SLICE_START_PTR(s->details.method), GRPC_SLICE_LENGTH(s->details.method));
         struct stream *stream = start(s, method);
         list_push(&s->streams, stream_node(stream));
         if (s->stopping) {

@@ -15,12 +15,12 @@
 struct server;
 
 struct server_params {
-    const char *address; /* IPv4 or IPv6 literal, or a name */
-    uint16_t port;       /* 0: any, see server_port */
+    const char *address;                               /* IPv4 or IPv6 literal, or a name */
+    uint16_t port;                                     /* 0: any, see server_port */
     const char *certificate, *private_key, *client_ca; /* PEM files; clients need a certificate of this CA */
     const char *trust_domain;
-    const char *identifier;    /* what responses call this server */
-    size_t max_request_bytes;  /* 0: 4 MB */
+    const char *identifier;   /* what responses call this server */
+    size_t max_request_bytes; /* 0: 4 MB */
 };
 
 struct server_hooks {
@@ -49,7 +49,7 @@ void server_deny(struct server *server, const char *cluster, const char *reason)
 struct server_proxy {
     const char *node_id, *cluster, *peer, *user_agent;
     bool connected, egret;
-    int64_t since_us, until_us; /* wall clock; until_us 0 while connected */
+    int64_t since_us, until_us;    /* wall clock; until_us 0 while connected */
     const struct session *session; /* session_status tells of each type; NULL when it left */
 };
 void server_each_proxy(const struct server *server, void (*fn)(void *ctx, const struct server_proxy *proxy), void *ctx);

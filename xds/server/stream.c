@@ -103,8 +103,8 @@ static void pump(struct stream *s)
 
 static void end_with(struct stream *s, const struct err *err)
 {
-    grpc_status_code code = err->kind == ERR_DENIED  ? GRPC_STATUS_PERMISSION_DENIED
-                            : err->kind == ERR_LIMIT ? GRPC_STATUS_RESOURCE_EXHAUSTED
+    grpc_status_code code = err->kind == ERR_DENIED                     ? GRPC_STATUS_PERMISSION_DENIED
+                            : err->kind == ERR_LIMIT                    ? GRPC_STATUS_RESOURCE_EXHAUSTED
                             : s->session == NULL && err->kind == ERR_IO ? GRPC_STATUS_UNAVAILABLE
                                                                         : GRPC_STATUS_INVALID_ARGUMENT;
     LOG(LOG_WARN, "ads", "%s %s: %s", s->peer, s->node_id == NULL ? "-" : s->node_id, err->text);

@@ -9,7 +9,7 @@ enum { REASON_MAX = 1000 };
 
 struct session {
     bool egret_types;
-    struct resource_set *set; /* published last; NULL: nothing yet */
+    struct resource_set *set;        /* published last; NULL: nothing yet */
     struct resource_list *last_list; /* of the last response: the caller may still read it */
     unsigned long long last_nonce;
     struct watch watches[XDS_TYPES];

@@ -5,8 +5,8 @@
  *
  * Rules kept: one response per type is outstanding; a request with an old nonce is ignored; only error_detail is a
  * refusal, and what was refused is not sent again until something changes (so A, B refused, A works); EDS follows
- * every CDS response; a changed set goes out in the order of xds_type; what others may still refer to (clusters, tunnels,
- * backends, programs, products) is withdrawn only after those others accepted the state that no longer does.
+ * every CDS response; a changed set goes out in the order of xds_type; what others may still refer to (clusters,
+ * tunnels, backends, programs, products) is withdrawn only after those others accepted the state that no longer does.
  */
 #pragma once
 #include <stdbool.h>

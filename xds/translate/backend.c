@@ -35,9 +35,9 @@ static const char *backend_closed(const struct apim *m, const struct catalog_bac
     }
     const char *missing = missing_secret(c, (struct credentials){b->headers, b->header_count});
     missing = missing != NULL ? missing : missing_secret(c, (struct credentials){b->query, b->query_count});
-    return missing == NULL ? NULL
-                           : arena_printf(m->g->arena, "%s:%u: the value of %s is not known", b->o.file, b->o.line,
-                                          missing);
+    return missing == NULL
+               ? NULL
+               : arena_printf(m->g->arena, "%s:%u: the value of %s is not known", b->o.file, b->o.line, missing);
 }
 
 static Egret__Apim__V1__Value *make_value(struct apim *m, const struct catalog_credential *c)

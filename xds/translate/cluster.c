@@ -33,16 +33,28 @@ static const char *validation(struct group *g, const struct catalog_backend *b)
                             : fill(g->arena, "{$r}", trust(g, b));
 }
 
+static const char UPSTREAM_TLS[] =
+    ", 'transport_socket': {'name': 'envoy.transport_sockets.tls', 'typed_config': {"
+    "  '@type': '@/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext', $r'common_tls_context': $r}}";
+
 static const char *upstream_tls(struct arena *a, const char *sni, const char *common)
 {
-    const char *said = is_ip_literal(sni) ? "" : fill(a, "'sni': $s, ", sni);
-    return fill(a,
-                ", 'transport_socket': {'name': 'envoy.transport_sockets.tls', 'typed_config': {'@type': '" TYPE_URL(
-                    "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext") "', $r'common_tls_context': $r}}",
-                said, common);
+    return fill(a, UPSTREAM_TLS, is_ip_literal(sni) ? "" : fill(a, "'sni': $s, ", sni), common);
 }
 
-/* Towards an egress gateway: mTLS, HTTP/2, and pings, so that a dead gateway is noticed under an idle tunnel. */
+static const char CLUSTER[] = "{'name': $s, 'type': $s, 'connect_timeout': $s, 'load_assignment': $r $r $r $r}";
+
+/* Pings, so that a dead gateway is noticed under an idle tunnel. */
+static const char HTTP2[] =
+    ", \"typed_extension_protocol_options\": {\"envoy.extensions.upstreams.http.v3.HttpProtocolOptions\": {"
+    "  \"@type\": \"type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions\","
+    "  \"explicit_http_config\": {\"http2_protocol_options\": {"
+    "    \"connection_keepalive\": {\"interval\": \"30s\", \"timeout\": \"5s\"}}}}}";
+
+static const char GATEWAY_TLS[] = "{'alpn_protocols': ['h2'], 'tls_certificates': [$r],"
+                                  " 'validation_context': {'trusted_ca': {'filename': $s}, $r}}";
+
+/* Towards an egress gateway: mTLS and HTTP/2. */
 static const char *gateway_cluster(struct group *g, const Egret__Control__V1__Gateway *gateway)
 {
     struct arena *a = g->arena;
@@ -51,40 +63,28 @@ static const char *gateway_cluster(struct group *g, const Egret__Control__V1__Ga
         return name;
     }
     const char *sni = gateway->sni[0] == '\0' ? gateway->address : gateway->sni;
-    const char *common =
-        fill(a,
-             "{'alpn_protocols': ['h2'], 'tls_certificates': [$r], 'validation_context': {'trusted_ca': {'filename': "
-             "$s}, $r}}",
-             json_certificate(a, (struct json_certificate){gateway->sidecar_certificate, gateway->sidecar_private_key}),
-             gateway->sidecar_ca, san_match(a, sni));
-    group_add_json(
-        g, TYPE_CLUSTER, name,
-        fill(a,
-             "{'name': $s, 'type': $s, 'connect_timeout': '5s', 'load_assignment': $r$r, "
-             "'typed_extension_protocol_options': {'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': {'@type': "
-             "'" TYPE_URL("envoy.extensions.upstreams.http.v3.HttpProtocolOptions") "', 'explicit_http_config': "
-             "{'http2_protocol_options': {'connection_keepalive': {'interval': '30s', 'timeout': '5s'}}}}}$r}",
-             name, is_ip_literal(gateway->address) ? "STATIC" : "STRICT_DNS",
-             json_endpoint(a, name, json_address(a, gateway->address, gateway->port)), JSON_KEEPALIVE,
-             upstream_tls(a, sni, common)));
+    struct json_certificate own = {gateway->sidecar_certificate, gateway->sidecar_private_key};
+    const char *tls = fill(a, GATEWAY_TLS, json_certificate(a, own), gateway->sidecar_ca, san_match(a, sni));
+    const char *type = is_ip_literal(gateway->address) ? "STATIC" : "STRICT_DNS";
+    const char *endpoint = json_endpoint(a, name, json_address(a, gateway->address, gateway->port));
+    group_add_json(g, TYPE_CLUSTER, name,
+                   fill(a, CLUSTER, name, type, "5s", endpoint, JSON_KEEPALIVE, HTTP2, upstream_tls(a, sni, tls)));
     return name;
 }
+
+static const char TUNNEL[] = "{'name': $s, 'internal_listener': {}, 'filter_chains': [{'filters': [{"
+                             "  'name': 'envoy.filters.network.tcp_proxy', 'typed_config': {"
+                             "    '@type': '@/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy',"
+                             "    'stat_prefix': 'tunnel', 'cluster': $s, 'tunneling_config': {'hostname': $s}}}]}]}";
 
 /* The internal listener whose bytes leave as a CONNECT stream; its name is the cluster's address. */
 static const char *tunnel(struct group *g, const Egret__Control__V1__Gateway *gateway, const char *target)
 {
-    struct arena *a = g->arena;
-    const char *name = arena_printf(a, "tunnel/%s/%s", gateway->name, target);
-    if (!group_begins(g, TYPE_LISTENER, name)) {
-        return name;
+    const char *name = arena_printf(g->arena, "tunnel/%s/%s", gateway->name, target);
+    if (group_begins(g, TYPE_LISTENER, name)) {
+        const char *cluster = gateway_cluster(g, gateway);
+        group_add_json(g, TYPE_LISTENER, name, fill(g->arena, TUNNEL, name, cluster, target));
     }
-    group_add_json(g, TYPE_LISTENER, name,
-                   fill(a,
-                        "{'name': $s, 'internal_listener': {}, 'filter_chains': [{'filters': [{'name': "
-                        "'envoy.filters.network.tcp_proxy', 'typed_config': {'@type': '" TYPE_URL(
-                            "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy") "', 'stat_prefix': 'tunnel', "
-                        "'cluster': $s, 'tunneling_config': {'hostname': $s}}}]}]}",
-                        name, gateway_cluster(g, gateway), target));
     return name;
 }
 
@@ -106,15 +106,14 @@ const char *backend_cluster(struct group *g, const struct catalog_backend *backe
     if (!group_begins(g, TYPE_CLUSTER, name)) {
         return name;
     }
-    const char *address = route.gateway == NULL ? json_address(a, backend->host, backend->port)
-                                                : fill(a, "{'envoy_internal_address': {'server_listener_name': $s}}",
-                                                       tunnel(g, route.gateway, target));
-    const char *type = route.gateway != NULL || is_ip_literal(backend->host) ? "STATIC" : "STRICT_DNS";
-    const char *tls = !backend->https ? ""
-                                      : upstream_tls(a, backend->host,
-                                                     fill(a, "{'validation_context': $r}", validation(g, backend)));
+    bool direct = route.gateway == NULL;
+    const char *address =
+        direct ? json_address(a, backend->host, backend->port)
+               : fill(a, "{'envoy_internal_address': {'server_listener_name': $s}}", tunnel(g, route.gateway, target));
+    const char *type = direct && !is_ip_literal(backend->host) ? "STRICT_DNS" : "STATIC";
+    const char *common = fill(a, "{'validation_context': $r}", validation(g, backend));
     group_add_json(g, TYPE_CLUSTER, name,
-                   fill(a, "{'name': $s, 'type': $s, 'connect_timeout': '10s', 'load_assignment': $r$r$r}", name, type,
-                        json_endpoint(a, name, address), route.gateway == NULL ? JSON_KEEPALIVE : "", tls));
+                   fill(a, CLUSTER, name, type, "10s", json_endpoint(a, name, address), direct ? JSON_KEEPALIVE : "",
+                        "", backend->https ? upstream_tls(a, backend->host, common) : ""));
     return name;
 }

@@ -19,6 +19,11 @@ char *fill(struct arena *arena, const char *template, ...)
     va_list args;
     va_start(args, template);
     for (const char *p = template; *p != '\0'; p++) {
+        if (p[0] == '@' && p[1] == '/') {
+            strbuf_add_str(&out, "type.googleapis.com/");
+            p++;
+            continue;
+        }
         if (*p != '$') {
             strbuf_add_char(&out, *p == '\'' ? '"' : *p);
             continue;

@@ -1,6 +1,7 @@
 /*
  * fill: JSON text from a template. In the template ' stands for ", and $s is replaced by the next argument as a JSON
- * string (const char *), $r by the next argument as it is (const char *, JSON already), $u by a number (unsigned).
+ * string (const char *), $r by the next argument as it is (const char *, JSON already), $u by a number (unsigned). @/
+ * stands for the prefix of type URLs.
  */
 #pragma once
 #include "base/arena.h"

@@ -104,12 +104,37 @@ struct hosts {
     size_t n, cap;
 };
 
+static const char BIND[] = ", 'dns_lookup_family': $s,"
+                           " 'upstream_bind_config': {'source_address': {'address': $s, 'port_value': 0}}";
+
+/* From this address only, and so only to addresses of its family. */
 static const char *bind_config(struct arena *a, const char *source)
 {
     unsigned char bytes[16];
-    bool v4 = inet_pton(AF_INET, source, bytes) == 1;
-    return fill(a, ", 'dns_lookup_family': $s, 'upstream_bind_config': {'source_address': {'address': $s, 'port_value': 0}}",
-                v4 ? "V4_ONLY" : "V6_ONLY", source);
+    if (source[0] == '\0') {
+        return "";
+    }
+    return fill(a, BIND, inet_pton(AF_INET, source, bytes) == 1 ? "V4_ONLY" : "V6_ONLY", source);
+}
+
+static const char CLUSTER[] = "{'name': $s, 'type': $s, 'connect_timeout': '10s', 'load_assignment': $r $r $r}";
+
+static const char VIRTUAL_HOST[] =
+    "{'name': $s, 'domains': [$s], 'routes': [{'match': {'connect_matcher': {}}, 'route': {"
+    "  'cluster': $s, 'timeout': '0s', 'upgrade_configs': [{'upgrade_type': 'CONNECT', 'connect_config': {}}]}}]}";
+
+static void add_virtual_host(struct hosts *h, const char *json)
+{
+    if (h->n == h->cap) {
+        size_t cap = h->cap == 0 ? 16 : h->cap * 2;
+        const char **grown = arena_alloc(h->g->arena, cap * sizeof grown[0]);
+        if (h->n > 0) {
+            memcpy(grown, h->virtual_hosts, h->n * sizeof grown[0]);
+        }
+        h->virtual_hosts = grown;
+        h->cap = cap;
+    }
+    h->virtual_hosts[h->n++] = json;
 }
 
 static void target_resources(void *ctx, const struct translate_egress_row *row)
@@ -118,61 +143,44 @@ static void target_resources(void *ctx, const struct translate_egress_row *row)
     struct arena *a = h->g->arena;
     const char *authority = host_port(a, row->host, row->port);
     const char *cluster = row->pool[0] == '\0' ? authority : arena_printf(a, "%s@%s", authority, row->pool);
+    const char *type = is_ip_literal(row->host) ? "STATIC" : "STRICT_DNS";
+    const char *endpoint = json_endpoint(a, cluster, json_address(a, row->host, row->port));
     group_add_json(h->g, TYPE_CLUSTER, cluster,
-                   fill(a, "{'name': $s, 'type': $s, 'connect_timeout': '10s', 'load_assignment': $r$r$r}", cluster,
-                        is_ip_literal(row->host) ? "STATIC" : "STRICT_DNS",
-                        json_endpoint(a, cluster, json_address(a, row->host, row->port)), JSON_KEEPALIVE,
-                        row->source[0] == '\0' ? "" : bind_config(a, row->source)));
-    if (h->n == h->cap) {
-        size_t cap = h->cap == 0 ? 16 : h->cap * 2;
-        const char **grown = arena_alloc(a, cap * sizeof grown[0]);
-        if (h->n > 0) {
-            memcpy(grown, h->virtual_hosts, h->n * sizeof grown[0]);
-        }
-        h->virtual_hosts = grown;
-        h->cap = cap;
-    }
-    h->virtual_hosts[h->n++] =
-        fill(a,
-             "{'name': $s, 'domains': [$s], 'routes': [{'match': {'connect_matcher': {}}, 'route': {'cluster': $s, "
-             "'timeout': '0s', 'upgrade_configs': [{'upgrade_type': 'CONNECT', 'connect_config': {}}]}}]}",
-             authority, authority, cluster);
+                   fill(a, CLUSTER, cluster, type, endpoint, JSON_KEEPALIVE, bind_config(a, row->source)));
+    add_virtual_host(h, fill(a, VIRTUAL_HOST, authority, authority, cluster));
 }
+
+static const char TLS[] =
+    "{'name': 'envoy.transport_sockets.tls', 'typed_config': {"
+    "  '@type': '@/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext',"
+    "  'require_client_certificate': true, 'common_tls_context': {"
+    "    'alpn_protocols': ['h2'], 'tls_certificates': [$r], 'validation_context': {'trusted_ca': {'filename': $s}}}}}";
+
+/* Tunnels may be idle for long: the sidecar's pool decides when one is given up. */
+static const char LISTENER[] =
+    "{'name': 'egress', 'address': $r, 'filter_chains': [{'transport_socket': $r, 'filters': [{"
+    "  'name': 'envoy.filters.network.http_connection_manager', 'typed_config': {"
+    "    '@type': '@/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager',"
+    "    'stat_prefix': 'egress', 'codec_type': 'HTTP2', 'http2_protocol_options': {'allow_connect': true},"
+    "    'upgrade_configs': [{'upgrade_type': 'CONNECT'}], 'stream_idle_timeout': '7200s',"
+    "    'rds': {'config_source': {'ads': {}, 'resource_api_version': 'V3'}, 'route_config_name': 'egress'},"
+    "    'http_filters': [{'name': 'envoy.filters.http.router', 'typed_config': {"
+    "      '@type': '@/envoy.extensions.filters.http.router.v3.Router'}}]}}]}]}";
 
 static void gateway_listener(struct group *g, const Egret__Control__V1__Gateway *gateway)
 {
     struct arena *a = g->arena;
-    const char *tls =
-        fill(a,
-             "{'name': 'envoy.transport_sockets.tls', 'typed_config': {'@type': '" TYPE_URL(
-                 "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext") "', 'require_client_certificate': "
-             "true, 'common_tls_context': {'alpn_protocols': ['h2'], 'tls_certificates': [$r], 'validation_context': "
-             "{'trusted_ca': {'filename': $s}}}}}",
-             json_certificate(a, (struct json_certificate){gateway->certificate, gateway->private_key}),
-             gateway->client_ca);
-    const char *hcm =
-        fill(a,
-             "{'@type': '" TYPE_URL(
-                 "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager") "', "
-             "'stat_prefix': 'egress', 'codec_type': 'HTTP2', 'http2_protocol_options': {'allow_connect': true}, "
-             "'upgrade_configs': [{'upgrade_type': 'CONNECT'}], 'stream_idle_timeout': '7200s', "
-             "'rds': {'config_source': {'ads': {}, 'resource_api_version': 'V3'}, 'route_config_name': 'egress'}, "
-             "'http_filters': [{'name': 'envoy.filters.http.router', 'typed_config': {'@type': '" TYPE_URL(
-                 "envoy.extensions.filters.http.router.v3.Router") "'}}]}");
+    struct json_certificate own = {gateway->certificate, gateway->private_key};
+    const char *tls = fill(a, TLS, json_certificate(a, own), gateway->client_ca);
     const char *address = gateway->listen_address[0] == '\0' ? gateway->address : gateway->listen_address;
-    group_add_json(g, TYPE_LISTENER, "egress",
-                   fill(a,
-                        "{'name': 'egress', 'address': $r, 'filter_chains': [{'transport_socket': $r, 'filters': "
-                        "[{'name': 'envoy.filters.network.http_connection_manager', 'typed_config': $r}]}]}",
-                        json_address(a, address, gateway->port), tls, hcm));
+    group_add_json(g, TYPE_LISTENER, "egress", fill(a, LISTENER, json_address(a, address, gateway->port), tls));
 }
 
 void gateway_resources(struct group *g, const Egret__Control__V1__Gateway *gateway)
 {
     struct hosts h = {.g = g};
     gateway_each_target(g->in, gateway, g->arena, target_resources, &h);
-    group_add_json(g, TYPE_ROUTES, "egress",
-                   fill(g->arena, "{'name': 'egress', 'virtual_hosts': $r}",
-                        fill_list(g->arena, h.virtual_hosts, h.n)));
+    const char *virtual_hosts = fill_list(g->arena, h.virtual_hosts, h.n);
+    group_add_json(g, TYPE_ROUTES, "egress", fill(g->arena, "{'name': 'egress', 'virtual_hosts': $r}", virtual_hosts));
     gateway_listener(g, gateway);
 }

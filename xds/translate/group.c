@@ -10,6 +10,9 @@
 #include "proto/walk.h"
 #include "xds/translate/fill.h"
 
+const char JSON_KEEPALIVE[] = ", \"upstream_connection_options\": {\"tcp_keepalive\": {"
+                              "  \"keepalive_time\": 60, \"keepalive_interval\": 15, \"keepalive_probes\": 4}}";
+
 bool group_begins(struct group *g, const char *type_url, const char *name)
 {
     struct slice key = slice_of(arena_printf(g->arena, "%s %s", type_url, name));

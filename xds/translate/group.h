@@ -30,9 +30,7 @@ void group_add_message(struct group *g, const char *type_url, const char *name, 
  * A cluster's member that keeps idle connections alive under the timers of address translators on the way (240 s and
  * more), and finds dead ones.
  */
-#define JSON_KEEPALIVE                                                                                                 \
-    ", \"upstream_connection_options\": {\"tcp_keepalive\": {\"keepalive_time\": 60, \"keepalive_interval\": 15, "        \
-    "\"keepalive_probes\": 4}}"
+extern const char JSON_KEEPALIVE[];
 
 /* JSON texts for the parts that listeners and clusters share. */
 const char *json_address(struct arena *a, const char *host, uint32_t port);

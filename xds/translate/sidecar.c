@@ -78,31 +78,32 @@ static struct names host_names(struct group *g)
     return out;
 }
 
+static const char ACCESS_LOG[] = "[{'name': 'egret.access_loggers.gateway_logs', 'typed_config': {"
+                                 "  '@type': '@/egret.config.v1.GatewayLogs', 'path': $s, 'format': $s}}]";
+
 static const char *access_log(struct arena *a, const Egret__Control__V1__Sidecar *s)
 {
-    return fill(a,
-                "[{'name': 'egret.access_loggers.gateway_logs', 'typed_config': {'@type': '" TYPE_URL(
-                    "egret.config.v1.GatewayLogs") "', 'path': $s, 'format': $s}}]",
-                s->access_log[0] == '\0' ? "/dev/stdout" : s->access_log,
+    return fill(a, ACCESS_LOG, s->access_log[0] == '\0' ? "/dev/stdout" : s->access_log,
                 strcmp(s->access_log_format, "json") == 0 ? "JSON" : "TEXT");
 }
 
+static const char CONNECTION_MANAGER[] =
+    "{'name': 'envoy.filters.network.http_connection_manager', 'typed_config': {"
+    "  '@type': '@/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager',"
+    "  'stat_prefix': $s, 'normalize_path': true,"
+    "  'rds': {'config_source': {'ads': {}, 'resource_api_version': 'V3'}, 'route_config_name': 'apim'},"
+    "  'http_filters': ["
+    "    {'name': 'egret.apim', 'typed_config': {'@type': '@/egret.apim.v1.ApimFilter',"
+    "      'gateway_id': $s, 'region': $s, 'reject_invalid_key_on_open_api': true}},"
+    "    {'name': 'envoy.filters.http.router', 'typed_config': {"
+    "      '@type': '@/envoy.extensions.filters.http.router.v3.Router'}}],"
+    "  'access_log': $r}}";
+
 static const char *connection_manager(struct group *g, const char *stat_prefix)
 {
-    struct arena *a = g->arena;
     const struct catalog_gateway *gateway = group_gateway(g);
-    const char *apim = fill(a,
-                            "{'name': 'egret.apim', 'typed_config': {'@type': '" TYPE_URL("egret.apim.v1.ApimFilter") "', "
-                            "'gateway_id': $s, 'region': $s, 'reject_invalid_key_on_open_api': true}}",
-                            g->cluster, gateway == NULL ? "" : gateway->region);
-    return fill(a,
-                "{'name': 'envoy.filters.network.http_connection_manager', 'typed_config': {'@type': '" TYPE_URL(
-                    "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager") "', "
-                "'stat_prefix': $s, 'normalize_path': true, "
-                "'rds': {'config_source': {'ads': {}, 'resource_api_version': 'V3'}, 'route_config_name': 'apim'}, "
-                "'http_filters': [$r, {'name': 'envoy.filters.http.router', 'typed_config': {'@type': '" TYPE_URL(
-                    "envoy.extensions.filters.http.router.v3.Router") "'}}], 'access_log': $r}}",
-                stat_prefix, apim, access_log(a, settings(g)));
+    return fill(g->arena, CONNECTION_MANAGER, stat_prefix, g->cluster, gateway == NULL ? "" : gateway->region,
+                access_log(g->arena, settings(g)));
 }
 
 static void http_listener(struct group *g, const Egret__Control__V1__Sidecar *s)
@@ -113,18 +114,23 @@ static void http_listener(struct group *g, const Egret__Control__V1__Sidecar *s)
                         json_address(g->arena, listen_address(s), port), connection_manager(g, "http")));
 }
 
+static const char CHAIN[] =
+    "{$r'transport_socket': {'name': 'envoy.transport_sockets.tls', 'typed_config': {"
+    "  '@type': '@/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext',"
+    "  'common_tls_context': {'alpn_protocols': ['h2', 'http/1.1'], 'tls_certificates': [$r]}}}, 'filters': [$r]}";
+
 static const char *chain(struct group *g, const Egret__Control__V1__HostName *h, bool by_default)
 {
     struct arena *a = g->arena;
-    const char *match =
-        by_default ? "" : fill(a, "'filter_chain_match': {'server_names': [$s]}, ", h->name);
-    return fill(a,
-                "{$r'transport_socket': {'name': 'envoy.transport_sockets.tls', 'typed_config': {'@type': '" TYPE_URL(
-                    "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext") "', 'common_tls_context': "
-                "{'alpn_protocols': ['h2', 'http/1.1'], 'tls_certificates': [$r]}}}, 'filters': [$r]}",
-                match, json_certificate(a, (struct json_certificate){h->certificate, h->private_key}),
-                connection_manager(g, "https"));
+    const char *match = by_default ? "" : fill(a, "'filter_chain_match': {'server_names': [$s]}, ", h->name);
+    struct json_certificate own = {h->certificate, h->private_key};
+    return fill(a, CHAIN, match, json_certificate(a, own), connection_manager(g, "https"));
 }
+
+static const char HTTPS[] =
+    "{'name': 'https', 'address': $r, 'listener_filters': [{"
+    "  'name': 'envoy.filters.listener.tls_inspector', 'typed_config': {"
+    "    '@type': '@/envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector'}}], 'filter_chains': $r}";
 
 static void https_listener(struct group *g, const Egret__Control__V1__Sidecar *s, const struct names *names)
 {
@@ -137,13 +143,9 @@ static void https_listener(struct group *g, const Egret__Control__V1__Sidecar *s
     }
     chains[n++] = chain(g, names->by_default, true);
     uint32_t port = s->https_port == 0 ? HTTPS_PORT : s->https_port;
-    group_add_json(g, TYPE_LISTENER, "https",
-                   fill(g->arena,
-                        "{'name': 'https', 'address': $r, 'listener_filters': [{'name': "
-                        "'envoy.filters.listener.tls_inspector', 'typed_config': {'@type': '" TYPE_URL(
-                            "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector") "'}}], 'filter_chains': "
-                        "$r}",
-                        json_address(g->arena, listen_address(s), port), fill_list(g->arena, chains, n)));
+    group_add_json(
+        g, TYPE_LISTENER, "https",
+        fill(g->arena, HTTPS, json_address(g->arena, listen_address(s), port), fill_list(g->arena, chains, n)));
 }
 
 void sidecar_listeners(struct group *g)
@@ -200,12 +202,11 @@ static const char *domains(struct group *g)
     return fill_strings(a, texts, kept);
 }
 
+static const char ROUTES[] = "{'name': 'apim', 'ignore_port_in_host_matching': true, 'virtual_hosts': [{"
+                             "  'name': 'apim', 'domains': $r, 'typed_per_filter_config': {'egret.apim': {'@type': "
+                             "'@/egret.apim.v1.ApiTable'}}}]}";
+
 void sidecar_routes(struct group *g)
 {
-    group_add_json(g, TYPE_ROUTES, "apim",
-                   fill(g->arena,
-                        "{'name': 'apim', 'ignore_port_in_host_matching': true, 'virtual_hosts': [{'name': 'apim', "
-                        "'domains': $r, 'typed_per_filter_config': {'egret.apim': {'@type': '" TYPE_URL(
-                            "egret.apim.v1.ApiTable") "'}}}]}",
-                        domains(g)));
+    group_add_json(g, TYPE_ROUTES, "apim", fill(g->arena, ROUTES, domains(g)));
 }

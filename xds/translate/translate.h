@@ -1,7 +1,7 @@
 /*
  * translate: catalog and settings → the resources of one node group. A group is a node.cluster: the id of an API
- * management gateway (sidecars), or "egress/<name>" (an egress gateway). Pure and deterministic: equal input gives equal
- * bytes. Control server's main thread.
+ * management gateway (sidecars), or "egress/<name>" (an egress gateway). Pure and deterministic: equal input gives
+ * equal bytes. Control server's main thread.
  */
 #pragma once
 #include <stdbool.h>

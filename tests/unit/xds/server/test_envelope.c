@@ -76,8 +76,13 @@ static void a_request_is_decoded_and_a_broken_one_is_refused(void **state)
     (void)state;
     /* node {id "n" cluster "c" client_features "egret.apim.v1"}, names "a" "*", type_url "t", nonce "9", error "bad" */
     static const char wire[] = "\x0a\x01v"
-                               "\x12\x15\x0a\x01n\x12\x01" "c\x52\x0d" "egret.apim.v1"
-                               "\x1a\x01" "a\x1a\x01*\x22\x01t\x2a\x01" "9\x32\x05\x12\x03" "bad";
+                               "\x12\x15\x0a\x01n\x12\x01"
+                               "c\x52\x0d"
+                               "egret.apim.v1"
+                               "\x1a\x01"
+                               "a\x1a\x01*\x22\x01t\x2a\x01"
+                               "9\x32\x05\x12\x03"
+                               "bad";
     struct request r;
     struct err err = {0};
     if (!request_init(&r, slice_make(wire, sizeof wire - 1), &err)) {

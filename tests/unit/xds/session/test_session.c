@@ -328,8 +328,8 @@ static void a_repeated_endpoint_response_keeps_its_version(void **state)
                   });
     char before[40];
     strcpy(before, p.version[XDS_ENDPOINT]);
-    run_steps(&p, (const struct step[]){
-                      {PUBLISH, "CDS a=2; EDS a=1", NULL, "CDS#3{a=2} EDS#4{a=1}"}, {END, NULL, NULL, NULL}});
+    run_steps(&p, (const struct step[]){{PUBLISH, "CDS a=2; EDS a=1", NULL, "CDS#3{a=2} EDS#4{a=1}"},
+                                        {END, NULL, NULL, NULL}});
     assert_string_equal(before, p.version[XDS_ENDPOINT]);
     finish(&p);
 }

@@ -31,7 +31,8 @@ static void the_best_entry_for_host_and_port_wins(void **state)
     eu.name = (char[]){"eu"};
     us.name = (char[]){"us"};
     blue.name = blue_name;
-    char *wide[] = {(char[]){"*.test"}}, *narrow[] = {(char[]){"*.partner.test"}}, *exact[] = {(char[]){"a.partner.test"}};
+    char *wide[] = {(char[]){"*.test"}}, *narrow[] = {(char[]){"*.partner.test"}},
+         *exact[] = {(char[]){"a.partner.test"}};
     Egret__Control__V1__Egress e[] = {entry(wide, 1, (char[]){"us"}), entry(narrow, 1, (char[]){"eu"}),
                                       entry(exact, 1, (char[]){"us"}), entry(wide, 1, (char[]){"eu"})};
     e[2].ports = (uint32_t[]){8443};
@@ -51,10 +52,11 @@ static void the_best_entry_for_host_and_port_wins(void **state)
         uint32_t port;
         const char *gateway; /* NULL: direct */
     } rows[] = {
-        {"x.test", 443, "us"},           {"x.test", 80, "us"},           {"x.test", 8080, NULL},
-        {"a.partner.test", 443, "eu"},   {"a.partner.test", 8443, "us"}, {"b.partner.test", 8443, NULL},
-        {"partner.test", 443, "us"},     {"test", 443, NULL},            {"xtest", 443, NULL},
-        {"A.Partner.TEST", 8443, "us"},
+        {"x.test", 443, "us"},          {"x.test", 80, "us"},
+        {"x.test", 8080, NULL},         {"a.partner.test", 443, "eu"},
+        {"a.partner.test", 8443, "us"}, {"b.partner.test", 8443, NULL},
+        {"partner.test", 443, "us"},    {"test", 443, NULL},
+        {"xtest", 443, NULL},           {"A.Partner.TEST", 8443, "us"},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct egress_route r = egress_find(&c, rows[i].host, rows[i].port);

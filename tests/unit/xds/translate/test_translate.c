@@ -86,8 +86,9 @@ static void api(struct world *w, const char *name, const char *url)
     mem_free(path);
     mem_free(text);
     path = mem_printf("apis/%s/specification.yaml", name);
-    put(w, path, "openapi: 3.0.1\ninfo: {title: t, version: '1'}\npaths:\n  /a: {get: {operationId: get-a, responses: "
-                 "{'200': {description: ok}}}}\n");
+    put(w, path,
+        "openapi: 3.0.1\ninfo: {title: t, version: '1'}\npaths:\n  /a: {get: {operationId: get-a, responses: "
+        "{'200': {description: ok}}}}\n");
     mem_free(path);
 }
 
@@ -138,8 +139,7 @@ static bool translate(struct world *w, const char *settings, const char *cluster
     struct doc_source source = {.name = "settings", .bytes = slice_of(settings), .format = DOC_YAML};
     const struct doc *doc = doc_parse(w->arena, source, NULL, err);
     struct walk walk = {.arena = w->arena};
-    const Egret__Control__V1__Config *config =
-        walk_message(&walk, doc, &egret__control__v1__config__descriptor, err);
+    const Egret__Control__V1__Config *config = walk_message(&walk, doc, &egret__control__v1__config__descriptor, err);
     assert_non_null(config);
     struct translate_input in = {.catalog = w->catalog, .config = config, .macs = &w->mac};
     map_destroy(&w->resources);
@@ -234,8 +234,9 @@ static void keys_leave_as_macs_and_secrets_as_references(void **state)
     struct world *w = *state;
     struct err err = {0};
     api(w, "one", "http://a.test");
-    put(w, "apis/one/policy.xml", "<policies><inbound><base/><set-backend-service backend-id=\"fn\"/></inbound><backend>"
-                                  "<base/></backend><outbound><base/></outbound><on-error><base/></on-error></policies>");
+    put(w, "apis/one/policy.xml",
+        "<policies><inbound><base/><set-backend-service backend-id=\"fn\"/></inbound><backend>"
+        "<base/></backend><outbound><base/></outbound><on-error><base/></on-error></policies>");
     put(w, "backends/fn/backendInformation.json",
         "{\"properties\":{\"url\":\"https://fn.test/api\",\"protocol\":\"http\",\"credentials\":{\"header\":"
         "{\"x-functions-key\":[\"{{fn-key}}\"]}}}}");
@@ -273,12 +274,14 @@ static void what_the_folder_closes_is_closed_for_the_sidecar(void **state)
     struct err err = {0};
     api(w, "one", "http://a.test");
     api(w, "two", "http://b.test");
-    put(w, "apis/one/policy.xml", "<policies><inbound><base/><quota calls=\"1\" renewal-period=\"60\"/></inbound>"
-                                  "<backend><base/></backend><outbound><base/></outbound></policies>");
+    put(w, "apis/one/policy.xml",
+        "<policies><inbound><base/><quota calls=\"1\" renewal-period=\"60\"/></inbound>"
+        "<backend><base/></backend><outbound><base/></outbound></policies>");
     put(w, "products/p/productInformation.json",
         "{\"properties\":{\"displayName\":\"p\",\"state\":\"published\",\"subscriptionRequired\":true}}");
-    put(w, "products/p/policy.xml", "<policies><inbound><base/><rate-limit calls=\"1\" renewal-period=\"60\"/></inbound>"
-                                    "<backend><base/></backend><outbound><base/></outbound></policies>");
+    put(w, "products/p/policy.xml",
+        "<policies><inbound><base/><rate-limit calls=\"1\" renewal-period=\"60\"/></inbound>"
+        "<backend><base/></backend><outbound><base/></outbound></policies>");
     put(w, "products/p/apis/two/productApiInformation.json", "{}");
     build(w, NULL);
     assert_true(translate(w, SETTINGS, "any", &err));
