@@ -103,7 +103,9 @@ struct config_store *store_create(struct config_bootstrap *b, const struct exten
     }
     store_settle(s);
     store_publish(s);
-    s->needs_save = false;
+    for (int t = 0; t < TYPE_COUNT; t++) {
+        s->types[t].dirty = false;
+    }
     return s;
 }
 

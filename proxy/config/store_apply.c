@@ -142,7 +142,7 @@ static bool check_form(const struct config_store *s, const struct entry *e, cons
 
 /* ---- one resource ---- */
 
-static bool is_unchanged(struct config_store *s, struct entry *e, struct slice bytes)
+static bool is_unchanged(struct entry *e, struct slice bytes)
 {
     const struct form *latest = entry_latest(e);
     if (latest == NULL || !slice_eq(latest->bytes, bytes) || e->gone || e->dead) {
@@ -152,7 +152,6 @@ static bool is_unchanged(struct config_store *s, struct entry *e, struct slice b
         mem_free(e->refusal.reason);
         mem_free(e->refusal.version);
         e->refusal = (struct refusal){0};
-        s->needs_save = true;
     }
     return true;
 }
@@ -168,7 +167,8 @@ static bool is_return(struct config_store *s, struct entry *e, struct slice byte
         s->types[e->type].n_warming--;
     }
     e->gone = false;
-    s->names_stale = s->needs_save = true;
+    s->names_stale = true;
+    store_dirty(s, e->type);
     return true;
 }
 
@@ -182,7 +182,7 @@ static void accept_one(struct config_store *s, enum resource_type type, const st
         store_refuse(s, NULL, in->name, version, "is a static resource of the bootstrap");
         return;
     }
-    if (e != NULL && (is_unchanged(s, e, in->bytes) || is_return(s, e, in->bytes))) {
+    if (e != NULL && (is_unchanged(e, in->bytes) || is_return(s, e, in->bytes))) {
         return;
     }
     struct form *f = form_create(s, type, in->bytes, version, false, &err);
@@ -216,7 +216,8 @@ static void remove_entry(struct config_store *s, struct entry *e)
     } else {
         e->dead = true;
     }
-    s->names_stale = s->needs_save = true;
+    s->names_stale = true;
+    store_dirty(s, e->type);
 }
 
 static void remove_absent(struct config_store *s, enum resource_type type)
@@ -303,7 +304,7 @@ void store_accept(struct config_store *s, enum resource_type type, const struct 
     if (s->n_refusals == refused_before && !slice_eq(t->version, u->version)) {
         mem_free((void *)(uintptr_t)t->version.p);
         t->version = slice_make(mem_str_slice(u->version), u->version.n);
-        s->needs_save = true;
+        t->dirty = true;
     }
     map_destroy(&b.doubles);
     mem_free(b.list);
@@ -343,8 +344,10 @@ bool store_apply(struct config_store *s, const struct store_update *update, bool
         return err_set(err, ERR_UNSUPPORTED, "type \"%.*s\" is not supported by Egret", SLICE_ARG(update->type_url));
     }
     store_accept(s, type, update, &live);
+    s->lenient_backends = s->lenient_backends && type != TYPE_SECRET;
     store_settle(s);
     *changed = store_publish(s);
+    store_check_live(s);
     if (s->n_refusals > 0 && err != NULL) {
         report(s, err);
     }

@@ -122,6 +122,11 @@ bool form_is_ready(const struct config_store *s, enum resource_type type, const 
 
 /* ---- entries ---- */
 
+void store_dirty(struct config_store *s, enum resource_type type)
+{
+    s->types[type].dirty = true;
+}
+
 struct entry *entry_create(enum resource_type type, struct slice name)
 {
     struct entry *e = mem_alloc(sizeof *e);
@@ -191,7 +196,7 @@ void entry_take(struct config_store *s, struct entry *e, struct form *f)
     e->warming = f; /* store_settle promotes it, at once if it waits for nothing */
     t->n_warming++;
     s->names_stale = true;
-    s->needs_save = true;
+    t->dirty = true;
 }
 
 void store_refuse(struct config_store *s, struct entry *e, struct slice name, struct slice version, const char *reason)

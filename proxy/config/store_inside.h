@@ -50,6 +50,7 @@ struct type_state {
     struct slice version; /* of the last update that was applied without a refusal; own memory */
     bool answered;        /* by a live update */
     bool loaded;          /* from disk, and not answered since */
+    bool dirty;           /* differs from what is on disk */
     struct slice *names;  /* to subscribe, sorted, in names_arena */
     size_t n_names;
 };
@@ -67,7 +68,6 @@ struct config_store {
     size_t n_refusals;
     struct arena *names_arena;
     bool names_stale;
-    bool needs_save;
     bool lenient_backends; /* started from disk: named values may be missing, such calls fail closed */
     bool wants_apim;       /* some virtual host is answered from the API table */
     int64_t disk_since_us;
@@ -87,6 +87,7 @@ extern const struct resource_kind resource_kinds[TYPE_COUNT];
 bool store_find_type(struct slice type_url, enum resource_type *out);
 
 /* store_form.c */
+void store_dirty(struct config_store *s, enum resource_type type);
 struct entry *entry_create(enum resource_type type, struct slice name);
 void entry_free(void *entry);
 struct entry *store_entry(struct config_store *s, enum resource_type type, struct slice name); /* NULL: none */
@@ -106,6 +107,9 @@ void store_refuse(struct config_store *s, struct entry *e, struct slice name, st
 void store_rebuild(struct config_store *s, struct entry *e); /* from the same bytes: a secret or file changed */
 void store_settle(struct config_store *s);
 void store_update_names(struct config_store *s);
+
+/* store_disk.c: is anything left that came from disk and was not confirmed since? */
+void store_check_live(struct config_store *s);
 
 /* store_publish.c */
 bool store_publish(struct config_store *s); /* true: there is a new snapshot */

@@ -67,7 +67,7 @@ static void take_back(struct config_store *s, struct entry *e, const char *reaso
     form_free(e->type, &e->active);
     e->active = e->before;
     e->dead = e->active == NULL;
-    s->needs_save = true;
+    store_dirty(s, e->type);
 }
 
 static struct apim_api **active_apis(const struct config_store *s, size_t *n)

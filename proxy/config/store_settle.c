@@ -212,7 +212,7 @@ static void forget_unnamed(struct config_store *s, enum resource_type type, cons
             }
             store_touch(s, e);
             e->dead = true;
-            s->needs_save = true;
+            store_dirty(s, type);
         }
     }
 }

@@ -60,3 +60,108 @@ static inline struct config_bootstrap *fixture_load(const struct extension_regis
     err_clear(err);
     return bootstrap_load(&o, r, err);
 }
+
+#include "base/doc/doc.h"
+#include "proto/pack.h"
+#include "proto/registry.h"
+#include "proto/walk.h"
+
+#define URL "type.googleapis.com/"
+#define URL_LDS URL "envoy.config.listener.v3.Listener"
+#define URL_CDS URL "envoy.config.cluster.v3.Cluster"
+#define URL_RDS URL "envoy.config.route.v3.RouteConfiguration"
+#define URL_EDS URL "envoy.config.endpoint.v3.ClusterLoadAssignment"
+#define URL_SDS URL "envoy.extensions.transport_sockets.tls.v3.Secret"
+#define URL_API URL "egret.apim.v1.Api"
+#define URL_SUB URL "egret.apim.v1.Subscription"
+#define URL_PRODUCT URL "egret.apim.v1.Product"
+#define URL_BACKEND URL "egret.apim.v1.Backend"
+#define URL_PROGRAM URL "egret.apim.v1.PolicyProgram"
+
+/* One resource written as YAML, as it would come over ADS. */
+static inline struct store_resource fixture_resource(struct arena *arena, const char *url, const char *yaml)
+{
+    struct err err;
+    err_clear(&err);
+    struct doc_source source = {"resource", slice_of(yaml), DOC_YAML};
+    const struct doc *d = doc_parse(arena, source, NULL, &err);
+    struct walk w = {.arena = arena};
+    ProtobufCMessage *m = d == NULL ? NULL : walk_message(&w, d, registry_find(slice_of(url)), &err);
+    if (m == NULL) {
+        fail_msg("%s", err.text);
+    }
+    return (struct store_resource){slice_of(url), pack_message(m, arena)};
+}
+
+struct fixture {
+    struct extension_registry *registry;
+    struct config_bootstrap *bootstrap;
+    struct config_store *store;
+    struct err err; /* of the last apply */
+    bool changed;
+};
+
+static const char FIXTURE_ADS[] =
+    "node: { id: n1, cluster: c1 }\n"
+    "dynamic_resources:\n"
+    "  ads_config:\n"
+    "    api_type: GRPC\n"
+    "    transport_api_version: V3\n"
+    "    grpc_services: [ { envoy_grpc: { cluster_name: xds } } ]\n"
+    "  lds_config: { ads: {}, resource_api_version: V3 }\n"
+    "  cds_config: { ads: {}, resource_api_version: V3 }\n"
+    "bootstrap_extensions:\n"
+    "- name: envoy.bootstrap.internal_listener\n"
+    "  typed_config: { \"@type\": type.googleapis.com/envoy.extensions.bootstrap.internal_listener.v3.InternalListener }\n"
+    "static_resources:\n"
+    "  secrets:\n"
+    "  - { name: mac/k1, generic_secret: { secret: { inline_string: first-mac-key-0123456789abcdef } } }\n"
+    "  - { name: mac/k2, generic_secret: { secret: { inline_string: second-mac-key-0123456789abcde } } }\n"
+    "  clusters:\n"
+    "  - name: xds\n"
+    "    type: STATIC\n"
+    "    http2_protocol_options: {}\n"
+    "    load_assignment:\n"
+    "      cluster_name: xds\n"
+    "      endpoints: [ { lb_endpoints: [ { endpoint: { address: { socket_address: { address: 127.0.0.1, port_value: 18000 } } } } ] } ]\n";
+
+static inline void fixture_open(struct fixture *f)
+{
+    memset(f, 0, sizeof *f);
+    f->registry = fixture_registry();
+    f->bootstrap = fixture_load(f->registry, FIXTURE_ADS, &f->err);
+    assert_string_equal(f->err.text, "");
+    f->store = store_create(f->bootstrap, f->registry, &f->err);
+    assert_non_null(f->store);
+}
+
+static inline void fixture_close(struct fixture *f)
+{
+    store_destroy(&f->store);
+    bootstrap_destroy(&f->bootstrap);
+    extension_registry_destroy(&f->registry);
+}
+
+/* Applies one update of a type; yamls ends with NULL. */
+static inline bool fixture_apply(struct fixture *f, const char *url, const char *version, const char *const *yamls)
+{
+    struct arena *arena = arena_create(0);
+    struct store_resource list[64];
+    size_t n = 0;
+    for (; yamls[n] != NULL; n++) {
+        list[n] = fixture_resource(arena, url, yamls[n]);
+    }
+    struct store_update u = {slice_of(url), slice_of(version), list, n};
+    err_clear(&f->err);
+    bool ok = store_apply(f->store, &u, &f->changed, &f->err);
+    arena_destroy(&arena);
+    store_reclaim(f->store);
+    return ok;
+}
+
+#define APPLY(f, url, version, ...) fixture_apply((f), (url), (version), (const char *const[]){__VA_ARGS__ __VA_OPT__(, ) NULL})
+
+static inline struct snapshot *fixture_now(struct fixture *f)
+{
+    return store_snapshot(f->store);
+}
