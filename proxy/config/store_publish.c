@@ -55,7 +55,7 @@ static struct index *update(const struct config_store *s, enum resource_type typ
 
 static bool is_new(const struct entry *e)
 {
-    return e != NULL && !e->dead && e->active != e->before;
+    return e != NULL && e->touched && !e->dead && e->active != e->before;
 }
 
 static void take_back(struct config_store *s, struct entry *e, const char *reason)
