@@ -72,9 +72,27 @@ static void server_start(struct http_server *c, bool h2)
 
 /* ---- sniffing ---- */
 
-static void on_open(void *ctx)
+static void nothing(void *ctx)
 {
     (void)ctx;
+}
+
+/* What configuration and ALPN say; false: only the first bytes can tell. */
+static bool choose(struct http_server *c)
+{
+    struct slice alpn = c->transport->info.alpn;
+    enum http_codec codec = c->config->codec;
+    bool h1 = codec == HTTP_CODEC_1 || (codec == HTTP_CODEC_AUTO && slice_eq(alpn, SLICE("http/1.1")));
+    bool h2 = codec == HTTP_CODEC_2 || (codec == HTTP_CODEC_AUTO && slice_eq(alpn, SLICE("h2")));
+    if (h1 || h2) {
+        server_start(c, h2);
+    }
+    return h1 || h2;
+}
+
+static void on_open(void *ctx)
+{
+    choose(ctx); /* the handshake has settled the protocol */
 }
 
 static void on_readable(void *ctx)
@@ -101,7 +119,7 @@ static void on_closed(void *ctx, const struct err *why)
 static const struct transport_events sniff_events = {
     .on_open = on_open,
     .on_readable = on_readable,
-    .on_writable = on_open,
+    .on_writable = nothing,
     .on_closed = on_closed,
 };
 
@@ -125,12 +143,7 @@ struct http_server *http_server_create(struct transport **t, const struct http_s
     c->loop = c->transport->loop;
     *t = NULL;
     timer_init(&c->timer, c->loop, on_sniff_timeout);
-    struct slice alpn = c->transport->info.alpn;
-    if (config->codec == HTTP_CODEC_1 || (config->codec == HTTP_CODEC_AUTO && slice_eq(alpn, SLICE("http/1.1")))) {
-        server_start(c, false);
-    } else if (config->codec == HTTP_CODEC_2 || slice_eq(alpn, SLICE("h2"))) {
-        server_start(c, true);
-    } else {
+    if (!c->transport->open || !choose(c)) {
         if (config->idle_timeout_ms != 0) {
             timer_set_in(&c->timer, config->idle_timeout_ms);
         }

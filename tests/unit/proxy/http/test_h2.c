@@ -129,7 +129,7 @@ static void one_unread_stream_is_bounded_and_does_not_hold_its_sibling(void **st
     assert_true(v.streams[1].taken > 4000000);
     assert_true(sent - v.streams[1].taken < 300000);
     assert_true(o2.writable > 10);
-    assert_int_equal(o.writable, 0);
+    assert_true(o.writable <= 2); /* while its first window lasted */
 }
 
 static void a_reset_reaches_the_other_side_once(void **state)
