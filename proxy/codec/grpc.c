@@ -1,0 +1,101 @@
+#include "proxy/codec/grpc.h"
+
+#include "base/macros.h"
+
+void grpc_reader_init(struct grpc_reader *r, size_t max_message)
+{
+    *r = (struct grpc_reader){.max = max_message};
+    buf_init(&r->message);
+}
+
+void grpc_reader_fini(struct grpc_reader *r)
+{
+    buf_fini(&r->message);
+}
+
+bool grpc_reader_is_clean(const struct grpc_reader *r)
+{
+    return !r->in_message && r->message.len == 0;
+}
+
+/* The prefix may come in pieces: it is gathered in `message`. */
+static enum grpc_result read_prefix(struct grpc_reader *r, struct buf *in, struct err *err)
+{
+    unsigned char p[GRPC_PREFIX];
+    buf_move(&r->message, in, GRPC_PREFIX - r->message.len);
+    if (r->message.len < GRPC_PREFIX) {
+        return GRPC_MORE;
+    }
+    buf_copy_out(&r->message, 0, p, sizeof p);
+    buf_fini(&r->message);
+    r->left = (size_t)p[1] << 24 | (size_t)p[2] << 16 | (size_t)p[3] << 8 | p[4];
+    if (p[0] != 0) {
+        err_set(err, ERR_PROTOCOL, "gRPC message with flags 0x%02x: compression was not offered", p[0]);
+        return GRPC_BAD;
+    }
+    if (r->left > r->max) {
+        err_set(err, ERR_LIMIT, "gRPC message of %zu bytes, more than %zu", r->left, r->max);
+        return GRPC_BAD;
+    }
+    r->in_message = true;
+    return GRPC_MESSAGE;
+}
+
+enum grpc_result grpc_read(struct grpc_reader *r, struct buf *in, struct buf *out, struct err *err)
+{
+    if (!r->in_message) {
+        enum grpc_result prefix = read_prefix(r, in, err);
+        if (prefix != GRPC_MESSAGE) {
+            return prefix;
+        }
+    }
+    r->left -= buf_move(&r->message, in, r->left);
+    if (r->left > 0) {
+        return GRPC_MORE;
+    }
+    r->in_message = false;
+    buf_move_all(out, &r->message);
+    return GRPC_MESSAGE;
+}
+
+void grpc_write(struct buf *out, struct buf *message)
+{
+    size_t n = message->len;
+    unsigned char p[GRPC_PREFIX] = {0, (unsigned char)(n >> 24), (unsigned char)(n >> 16), (unsigned char)(n >> 8),
+                                    (unsigned char)n};
+    buf_append(out, p, sizeof p);
+    buf_move_all(out, message);
+}
+
+static int hex_value(char c)
+{
+    if (c >= '0' && c <= '9') {
+        return c - '0';
+    }
+    c = ascii_lower(c);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+void grpc_message_text(struct slice value, char *text)
+{
+    for (size_t i = 0; i < value.n; i++) {
+        char c = value.p[i];
+        if (c == '%' && value.n - i > 2 && hex_value(value.p[i + 1]) >= 0 && hex_value(value.p[i + 2]) >= 0) {
+            c = (char)(hex_value(value.p[i + 1]) * 16 + hex_value(value.p[i + 2]));
+            i += 2;
+        }
+        *text++ = c >= 0x20 && c < 0x7f ? c : '?';
+    }
+    *text = '\0';
+}
+
+const char *grpc_status_name(unsigned status)
+{
+    static const char *const names[] = {
+        "OK",        "CANCELLED",       "UNKNOWN",           "INVALID_ARGUMENT",   "DEADLINE_EXCEEDED",
+        "NOT_FOUND", "ALREADY_EXISTS",  "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION",
+        "ABORTED",   "OUT_OF_RANGE",    "UNIMPLEMENTED",     "INTERNAL",           "UNAVAILABLE",
+        "DATA_LOSS", "UNAUTHENTICATED",
+    };
+    return status < ARRAY_LEN(names) ? names[status] : "UNKNOWN";
+}
