@@ -30,10 +30,10 @@ struct cluster_shared { /* one per cluster name, of all workers; lives as long a
     X(none_healthy, "upstream_cx_none_healthy")
 
 struct cluster_stats {
-#define X(field, name) struct stat *field;
+#define X(field, name) struct stat_handle *field;
     CLUSTER_COUNTERS(X)
 #undef X
-    struct stat *cx_active, *rq_active;
+    struct stat_handle *cx_active, *rq_active;
 };
 
 struct cluster_shared *shared_cluster(struct upstream_shared *s, struct slice name);

@@ -18,13 +18,19 @@ struct conn {
     char sni[256]; /* auto_sni: which name it was made for */
 };
 
-/*
- * A stream as the pool lends it: the acquirer's stream with a thin layer of events in between would cost a call per event,
- * so the pool only learns of a stream's end through on_capacity; `streams` follows http_client_streams.
- */
 static void conn_free(void *p)
 {
     mem_free(p);
+}
+
+/* The pool is not in the way of a lent stream's events: it learns of its end through on_capacity. */
+static void gauge_move(struct stat_handle *gauge, unsigned slot, int diff)
+{
+    if (diff > 0) {
+        stat_add(gauge, slot, (uint64_t)diff);
+    } else {
+        stat_sub(gauge, slot, (uint64_t)-diff);
+    }
 }
 
 static void count_active(struct conn *c, unsigned now)
@@ -38,7 +44,7 @@ static void count_active(struct conn *c, unsigned now)
     c->streams = now;
     c->host->active = (unsigned)((int)c->host->active + diff);
     cluster->up->streams = (unsigned)((int)cluster->up->streams + diff);
-    stat_gauge_add(cluster->stats.rq_active, slot, diff);
+    gauge_move(cluster->stats.rq_active, slot, diff);
     atomic_fetch_add_explicit(&cluster->shared->requests[0], (unsigned)diff, memory_order_relaxed);
 }
 
@@ -57,7 +63,7 @@ static void conn_end(struct conn *c)
     }
     http_client_close(&c->client);
     if (c->counted) {
-        stat_gauge_add(cluster->stats.cx_active, slot, -1);
+        stat_sub(cluster->stats.cx_active, slot, 1);
         stat_add(cluster->stats.cx_destroy, slot, 1);
     }
     atomic_fetch_sub_explicit(&cluster->shared->connections[0], 1, memory_order_relaxed);
@@ -210,7 +216,7 @@ static void on_dialled(void *ctx, struct transport **t)
     h->n_dialing--;
     c->h2 = speaks_h2(h, *t);
     stat_add(c->h2 ? cluster->stats.cx_http2_total : cluster->stats.cx_http1_total, slot, 1);
-    stat_gauge_add(cluster->stats.cx_active, slot, 1);
+    stat_add(cluster->stats.cx_active, slot, 1);
     c->counted = true;
     c->client = http_client_create(t, c->h2, &cluster->client, &client_events, c);
     list_remove(&c->link);

@@ -41,3 +41,28 @@ struct cluster_shared *shared_cluster(struct upstream_shared *s, struct slice na
     pthread_mutex_unlock(&s->lock);
     return c;
 }
+
+static struct slice stat_name(const struct cluster_conf *conf)
+{
+    return conf->alt_stat_name.n > 0 ? conf->alt_stat_name : conf->name;
+}
+
+void shared_cluster_stats(struct upstream_shared *s, const struct cluster_conf *conf, struct cluster_stats *out)
+{
+    struct slice tag = stat_name(conf);
+#define X(field, name) out->field = stat_counter(s->stats, "cluster.{envoy_cluster_name}." name, &tag);
+    CLUSTER_COUNTERS(X)
+#undef X
+    out->cx_active = stat_gauge(s->stats, "cluster.{envoy_cluster_name}.upstream_cx_active", &tag);
+    out->rq_active = stat_gauge(s->stats, "cluster.{envoy_cluster_name}.upstream_rq_active", &tag);
+}
+
+void shared_cluster_stats_drop(struct upstream_shared *s, struct cluster_stats *stats)
+{
+    (void)s;
+#define X(field, name) stat_release(&stats->field);
+    CLUSTER_COUNTERS(X)
+#undef X
+    stat_release(&stats->cx_active);
+    stat_release(&stats->rq_active);
+}
