@@ -34,10 +34,16 @@ bool worker_init(struct worker *w, const struct worker_options *options, struct 
     return true;
 }
 
+/* From the outside in. Ends are told in turns: a request that is cut writes its record and lets go of its upstream. */
 void worker_fini(struct worker *w)
 {
-    downstream_destroy(&w->downstream);
-    exchanger_destroy(&w->exchanger);
+    if (w->downstream != NULL) {
+        downstream_abort(w->downstream);
+        loop_turn(w->loop, false);
+        exchanger_destroy(&w->exchanger);
+        downstream_destroy(&w->downstream);
+        loop_turn(w->loop, false);
+    }
     upstream_destroy(&w->upstream);
     loop_destroy(&w->loop);
 }

@@ -103,6 +103,9 @@ static void connection_start(struct connection *c)
     case CHAIN_HTTP:
         c->state = CONNECTION_HTTP;
         c->http = http_server_create(&c->transport, listener_http(c->listener, chain), &http_events, c);
+        if (c->listener->draining) { /* it was accepted before, its handshake ended after */
+            http_server_drain(c->http);
+        }
         return;
     case CHAIN_TCP:
         c->state = CONNECTION_RAW;

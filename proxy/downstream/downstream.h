@@ -58,7 +58,9 @@ struct downstream_options {
 };
 
 struct downstream *downstream_create(struct loop *loop, const struct downstream_options *options);
-void downstream_destroy(struct downstream **d); /* aborts what is open */
+/* Cuts every connection but raw ones: those belong to their sessions. Requests hear of it in the next turn. */
+void downstream_abort(struct downstream *d);
+void downstream_destroy(struct downstream **d); /* no connection is left */
 /* fds[i] belongs to listener i of the snapshot; -1: not open. A listener that changed drains its old connections. */
 void downstream_update(struct downstream *d, struct snapshot *snapshot, const int *fds);
 void downstream_stop_accepting(struct downstream *d);

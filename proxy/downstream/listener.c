@@ -1,4 +1,6 @@
 /* Listeners of one worker: which there are, what each accepts, and how a changed one gives way. */
+#include <assert.h>
+
 #include "base/log.h"
 #include "base/mem.h"
 #include "proxy/downstream/internal.h"
@@ -160,31 +162,6 @@ struct downstream *downstream_create(struct loop *loop, const struct downstream_
     return d;
 }
 
-static void abort_all(struct list *listeners)
-{
-    for (struct list *i = listeners->next, *next; i != listeners; i = next) {
-        next = i->next;
-        struct listener *l = container_of(i, struct listener, link);
-        acceptor_destroy(&l->acceptor);
-        l->draining = true;
-        for (struct list *c = l->connections.next, *after; c != &l->connections; c = after) {
-            after = c->next;
-            connection_abort(c);
-        }
-        listener_check_done(l);
-    }
-}
-
-void downstream_destroy(struct downstream **d)
-{
-    if (*d != NULL) {
-        abort_all(&(*d)->draining);
-        abort_all(&(*d)->listeners);
-        mem_free(*d);
-        *d = NULL;
-    }
-}
-
 void downstream_stop_accepting(struct downstream *d)
 {
     d->stopped = true;
@@ -199,6 +176,29 @@ void downstream_drain(struct downstream *d)
     for (struct list *i = d->listeners.next, *next; i != &d->listeners; i = next) {
         next = i->next;
         listener_drain(container_of(i, struct listener, link));
+    }
+}
+
+void downstream_abort(struct downstream *d)
+{
+    downstream_drain(d); /* every listener is in `draining` now, and goes with its last connection */
+    for (struct list *i = d->draining.next, *next; i != &d->draining; i = next) {
+        next = i->next;
+        struct listener *l = container_of(i, struct listener, link);
+        for (struct list *c = l->connections.next, *after; c != &l->connections; c = after) {
+            after = c->next;
+            connection_abort(c);
+        }
+    }
+}
+
+void downstream_destroy(struct downstream **d)
+{
+    if (*d != NULL) {
+        assert((*d)->connections == 0);
+        downstream_abort(*d); /* listeners without connections */
+        mem_free(*d);
+        *d = NULL;
     }
 }
 
