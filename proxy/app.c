@@ -22,7 +22,9 @@ static void swap_done(void *arg)
     struct swap *s = arg;
     struct app *a = s->app;
     uint64_t generation = s->generation;
-    listen_sockets_trim(a->sockets, store_snapshot(a->store));
+    if (--a->swaps == 0) { /* else a worker may still accept from what only the next one brings back or drops */
+        listen_sockets_trim(a->sockets, s->snapshot);
+    }
     snapshot_unref(&s->snapshot);
     mem_free(s->fds);
     mem_free(s);
@@ -62,6 +64,7 @@ void app_publish(struct app *a)
         }
     }
     struct swap *s = mem_alloc(sizeof *s);
+    a->swaps++;
     s->app = a;
     s->snapshot = snapshot_ref(snapshot);
     s->generation = generation;

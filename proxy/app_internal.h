@@ -39,6 +39,7 @@ struct app {
     int64_t drain_deadline_us, idle_since_us;
     bool drain_until_empty; /* taken over: ends when the last connection has gone */
     uint64_t published;     /* generation the workers were last given */
+    unsigned swaps;         /* configurations on their way */
     struct err failure;
 };
 
