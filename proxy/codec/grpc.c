@@ -1,7 +1,5 @@
 #include "proxy/codec/grpc.h"
 
-#include "base/macros.h"
-
 void grpc_reader_init(struct grpc_reader *r, size_t max_message)
 {
     *r = (struct grpc_reader){.max = max_message};
@@ -65,37 +63,4 @@ void grpc_write(struct buf *out, struct buf *message)
                                     (unsigned char)n};
     buf_append(out, p, sizeof p);
     buf_move_all(out, message);
-}
-
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9') {
-        return c - '0';
-    }
-    c = ascii_lower(c);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-void grpc_message_text(struct slice value, char *text)
-{
-    for (size_t i = 0; i < value.n; i++) {
-        char c = value.p[i];
-        if (c == '%' && value.n - i > 2 && hex_value(value.p[i + 1]) >= 0 && hex_value(value.p[i + 2]) >= 0) {
-            c = (char)(hex_value(value.p[i + 1]) * 16 + hex_value(value.p[i + 2]));
-            i += 2;
-        }
-        *text++ = c >= 0x20 && c < 0x7f ? c : '?';
-    }
-    *text = '\0';
-}
-
-const char *grpc_status_name(unsigned status)
-{
-    static const char *const names[] = {
-        "OK",        "CANCELLED",       "UNKNOWN",           "INVALID_ARGUMENT",   "DEADLINE_EXCEEDED",
-        "NOT_FOUND", "ALREADY_EXISTS",  "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION",
-        "ABORTED",   "OUT_OF_RANGE",    "UNIMPLEMENTED",     "INTERNAL",           "UNAVAILABLE",
-        "DATA_LOSS", "UNAUTHENTICATED",
-    };
-    return status < ARRAY_LEN(names) ? names[status] : "UNKNOWN";
 }

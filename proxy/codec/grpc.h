@@ -27,7 +27,3 @@ bool grpc_reader_is_clean(const struct grpc_reader *r);
 
 /* Moves message behind its prefix. */
 void grpc_write(struct buf *out, struct buf *message);
-/* What grpc-message says, percent-encoding undone: text has room for value.n + 1 bytes and gets a NUL; only printable
- * ASCII ('?' for the rest), fit for a log. */
-void grpc_message_text(struct slice value, char *text);
-const char *grpc_status_name(unsigned status); /* "UNAVAILABLE"; "UNKNOWN" for what has no name */
