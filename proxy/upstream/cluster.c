@@ -5,6 +5,8 @@
 #include "base/mem.h"
 #include "proxy/upstream/internal.h"
 
+enum { LAST_TURNS = 3 };
+
 unsigned upstream_slot(const struct upstream *u)
 {
     return loop_index(u->loop);
@@ -395,6 +397,7 @@ struct upstream *upstream_create(struct loop *loop, struct upstream_shared *shar
     u->addrs = map_create(NULL);
     u->random = 0x9e3779b97f4a7c15u ^ (uint64_t)loop_now_us(loop) ^ ((uint64_t)loop_index(loop) << 32);
     list_init(&u->draining);
+    list_init(&u->conns);
     return u;
 }
 
@@ -408,6 +411,10 @@ void upstream_destroy(struct upstream **u)
         struct cluster *c = map_value(i);
         map_take(up->clusters, map_key(i));
         cluster_retire(c);
+    }
+    pool_end_all(up);
+    for (int i = 0; i < LAST_TURNS; i++) {
+        loop_turn(up->loop, false); /* tunnels hear of their carrier's end and go */
     }
     for (struct map_item *i = map_first(up->addrs); i != NULL; i = map_next(i)) {
         const struct host_addrs *addrs = map_value(i);

@@ -82,6 +82,7 @@ struct upstream {
     struct snapshot *snapshot;
     struct map *clusters; /* name → struct cluster */
     struct list draining;
+    struct list conns; /* every pooled connection, of gone hosts too */
     struct map *addrs; /* "name:port" → struct host_addrs */
     uint64_t random;
     unsigned streams;
@@ -111,6 +112,8 @@ void dialer_cancel(struct dialer **d);
 
 void pool_serve(struct host *h, struct acquire *a); /* a kept connection, or a wait and a dial */
 void pool_close_all(struct host *h);               /* idle closed, busy drained, dials cancelled */
+
+void pool_end_all(struct upstream *u);              /* the loop ends: streams are cut too */
 
 /* ---- acquire.c ---- */
 

@@ -7,6 +7,7 @@
 
 struct conn {
     struct list link; /* in one of the host's lists */
+    struct list every; /* in upstream.conns */
     struct host *host;
     struct dialer *dialer;
     struct http_client *client;
@@ -57,6 +58,7 @@ static void conn_end(struct conn *c)
     count_active(c, 0);
     timer_cancel(&c->idle);
     list_remove(&c->link);
+    list_remove(&c->every);
     if (c->dialer != NULL) {
         h->n_dialing--;
         dialer_cancel(&c->dialer);
@@ -273,6 +275,7 @@ static void dial(struct host *h, const struct acquire *a)
     h->holds++;
     cluster_hold(cluster);
     list_init(&c->link);
+    list_push(&cluster->up->conns, &c->every);
     timer_init(&c->idle, cluster->up->loop, on_idle_timeout);
     if (cluster->conf->auto_sni) {
         sni = route_host_of(a->request.authority);
@@ -360,4 +363,11 @@ void pool_close_all(struct host *h)
         }
     }
     host_release(h);
+}
+
+void pool_end_all(struct upstream *u)
+{
+    while (!list_is_empty(&u->conns)) {
+        conn_end(container_of(u->conns.next, struct conn, every));
+    }
 }
