@@ -1,0 +1,42 @@
+"""The founding documents, line by line: which steps of the demo show it (a name the acts use), or "not yet: …".
+
+I is "API Management in external mode with custom DNS and a self-hosted gateway"; II is "self-hosted gateways and the
+egress address that a third party has whitelisted".
+"""
+LINES = [
+    ("II", "The third party has whitelisted our outgoing address", "whitelist"),
+    ("II", "Redeploying the gateway in front results in a different address: not here", "redeploy"),
+    ("II", "Without round trip: the call goes the direct route, through the local gateway", "no-round-trip"),
+    ("II", "Two APIs that are available without a subscription key", "open-apis"),
+    ("II", "Test the same API from localhost", "local-call"),
+    ("II", "The address the third party sees is ours, as often as things are redeployed", "one-address"),
+    ("II", "Changing an API takes immediate effect, no new image", "change"),
+    ("II", "The gateway still talks to the management service; here: it may be away and come back elsewhere", "control-away"),
+    ("II", "The gateway sends metrics to the management service", "not yet: /stats/prometheus is there to be read, nothing is pushed"),
+    ("II", "Create a self-hosted gateway in the portal", "outside: the artifact folder names the gateways"),
+    ("II", "A Docker image and a file of settings, run with Docker", "not yet: no image, env.conf is not read"),
+    ("I", "API Gateway: default host name nnapi-external.azure-api.net", "default-hostnames"),
+    ("I", "Legacy portal, developer portal, management endpoint, Git: their host names", "not yet: no portal, no management API"),
+    ("I", "dig +short api-external.penguintrails.com: a chain of names, then the address", "dig"),
+    ("I", "dig +short dev-external… and mgt-external…", "not yet: no portal, no management API behind those names"),
+    ("I", "Custom domain with certificates from a key vault", "not yet: certificates are files"),
+    ("I", "Backend APIs in Azure (AKS, Function App)", "function-app"),
+    ("I", "Externally hosted APIs (weather API, conference API)", "external-routable"),
+    ("I", "Backend API hosted on premises", "self-products"),
+    ("I", "Products, APIs and subscriptions created", "key-required"),
+    ("I", "GET http://nnapi-external.azure-api.net/internal/listUsers with a key", "internal-default"),
+    ("I", "GET http://api-external.penguintrails.com/internal/listUsers with a key", "internal-custom"),
+    ("I", "GET https://nnapi-external.azure-api.net/conference/sessions with a key", "conference-default"),
+    ("I", "GET https://api-external.penguintrails.com/conference/sessions with a key", "conference-custom"),
+    ("I", "An API call fails because of the subscription key requirement", "key-required"),
+    ("I", "Verify developer portal access", "not yet: no portal"),
+    ("I", "Packet capture at the backend: source 172.16.6.6, the private address (DIP)", "capture-internal"),
+    ("I", "Packet capture: source 40.71.32.102, the public address (VIP), for external backends", "capture-external"),
+    ("I", "External backends are called through an address of the gateway's (names resolve there)", "gateway-names"),
+    ("I", "env.conf: config.service.endpoint and config.service.auth; docker run -p 7001:8080 -p 7002:8081", "not yet: env.conf is not read"),
+    ("I", "The gateway keeps a connection to the management endpoint (hping, netstat)", "control-away"),
+    ("I", "GET https://127.0.0.1:7002/self/api/products with a key", "self-products"),
+    ("I", "Container log of a successful connection, field by field", "self-log"),
+    ("I", "Container log of a failed connection: 500, BackendConnectionFailure, 111", "self-failed"),
+    ("I", "GET https://127.0.0.1:7002/echo/resource?param1=sample with a key", "self-echo"),
+]
