@@ -4,6 +4,8 @@
 #include "proxy/admin/admin.h"
 #include "proxy/app_internal.h"
 
+enum { QUIT_DELAY_MS = 50 };
+
 struct app_admin {
     struct admin *admin;
     struct strbuf options; /* as JSON */
@@ -42,9 +44,23 @@ static void drain(void *ctx, bool graceful)
     app_drain(a, graceful ? a->options.drain_time_s : 0, true);
 }
 
+static void app_end_on_timer(struct timer *timer)
+{
+    app_end(container_of(timer, struct app, drain));
+}
+
+/* After a moment: the answer is to leave first. */
+static void quit_later(void *arg)
+{
+    struct app *a = arg;
+    timer_init(&a->drain, a->workers[0].loop, app_end_on_timer);
+    timer_set_in(&a->drain, QUIT_DELAY_MS);
+}
+
 static void quit(void *ctx)
 {
-    app_end(ctx);
+    struct app *a = ctx;
+    loop_post(a->workers[0].loop, quit_later, a);
 }
 
 static const struct admin_sources sources = {.phase = phase, .hosts = hosts, .ads = ads, .drain = drain, .quit = quit};
