@@ -18,7 +18,7 @@ bool socket_address_read(struct reader *r, const char *field, const pb_socket_ad
         return read_fail(r, "port_value", ERR_INPUT, "must be at most 65535");
     }
     if (!addr_parse(out, slice_of(a->address), (uint16_t)a->port_value, r->err)) {
-        return read_wrap(r, "address");
+        return read_reason(r, "address");
     }
     read_pop(r, mark);
     return true;
@@ -37,7 +37,7 @@ bool address_read(struct reader *r, const char *field, const pb_address *a, stru
         break;
     case ENVOY__CONFIG__CORE__V3__ADDRESS__ADDRESS_PIPE:
         ok = a->pipe->path[0] == '\0' ? read_required(r, "pipe.path")
-                                      : addr_pipe(out, slice_of(a->pipe->path), r->err) || read_wrap(r, "pipe.path");
+                                      : addr_pipe(out, slice_of(a->pipe->path), r->err) || read_reason(r, "pipe.path");
         break;
     case ENVOY__CONFIG__CORE__V3__ADDRESS__ADDRESS_ENVOY_INTERNAL_ADDRESS:
         return read_fail(r, "envoy_internal_address", ERR_INPUT, "has no meaning here");
@@ -62,7 +62,7 @@ static void mask(uint8_t *ip, unsigned bytes, unsigned prefix)
 static bool cidr_read(struct reader *r, const pb_cidr *range, struct cidr *out)
 {
     if (!addr_parse(&out->addr, slice_of(range->address_prefix), 0, r->err)) {
-        return read_wrap(r, "address_prefix");
+        return read_reason(r, "address_prefix");
     }
     bool v4 = out->addr.sa.sa_family == AF_INET;
     out->prefix_len = read_u32(range->prefix_len, 0);

@@ -349,7 +349,10 @@ struct apim_api *apim_api_read(struct reader *r, const Egret__Apim__V1__Api *m)
         need_named(r, TYPE_PROGRAM, m->api_program);
     }
     struct apim_api *api = apim_api_create(&conf, r->err);
-    if (api == NULL) {
+    if (api == NULL && r->err != NULL) {
+        struct slice text = slice_of(r->err->text); /* begins with the name, which whoever refuses puts there anyway */
+        size_t skip = slice_starts_with(text, conf.name) ? conf.name.n + 2 : 0;
+        memmove(r->err->text, r->err->text + skip, text.n - skip + 1);
         read_wrap(r, NULL);
     }
     return api;

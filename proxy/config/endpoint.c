@@ -62,7 +62,7 @@ static bool read_address(struct reader *r, const pb_address *a, bool dns, struct
         ok = read_internal(r, a->envoy_internal_address, out);
     } else if (a->address_case == ENVOY__CONFIG__CORE__V3__ADDRESS__ADDRESS_PIPE) {
         out->kind = ENDPOINT_ADDR;
-        ok = addr_pipe(&out->addr, slice_of(a->pipe->path), r->err) || read_wrap(r, "pipe.path");
+        ok = addr_pipe(&out->addr, slice_of(a->pipe->path), r->err) || read_reason(r, "pipe.path");
     } else {
         ok = read_fail(r, NULL, ERR_INPUT, "one of socket_address, pipe, envoy_internal_address is required");
     }

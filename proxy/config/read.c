@@ -97,7 +97,7 @@ static bool begins_with_path(const char *text)
     return colon != NULL && blank == colon + 1 && colon != text && !isupper((unsigned char)text[0]);
 }
 
-bool read_wrap(struct reader *r, const char *field)
+static bool put_before(struct reader *r, const char *field, bool joins)
 {
     if (r->err == NULL) {
         return false;
@@ -105,10 +105,20 @@ bool read_wrap(struct reader *r, const char *field)
     size_t mark = field == NULL ? r->path_n : read_push(r, field);
     char text[sizeof r->err->text];
     memcpy(text, r->err->text, sizeof text);
-    const char *between = r->path_n == 0 ? "" : begins_with_path(text) ? "." : ": ";
-    snprintf(r->err->text, sizeof r->err->text, "%.300s%s%.170s", r->path, between, text);
+    snprintf(r->err->text, sizeof r->err->text, "%.300s%s%.170s", r->path,
+             r->path_n == 0 ? "" : joins ? "." : ": ", text);
     read_pop(r, mark);
     return false;
+}
+
+bool read_wrap(struct reader *r, const char *field)
+{
+    return put_before(r, field, r->err != NULL && begins_with_path(r->err->text));
+}
+
+bool read_reason(struct reader *r, const char *field)
+{
+    return put_before(r, field, false);
 }
 
 /* ---- notes ---- */

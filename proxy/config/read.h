@@ -87,8 +87,9 @@ void read_pop(struct reader *r, size_t mark);
 bool read_fail(struct reader *r, const char *field, enum err_kind kind, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 bool read_required(struct reader *r, const char *field); /* "is required" */
-/* An error that a lower room filled: puts the path before it. */
+/* An error that a lower room filled: puts the path before it; the text is a path and a reason (wrap), or a reason. */
 bool read_wrap(struct reader *r, const char *field);
+bool read_reason(struct reader *r, const char *field);
 
 void read_need(struct reader *r, enum resource_type type, struct slice name); /* once, whatever how often named */
 void read_own(struct reader *r, void (*run)(void *object), void *object);     /* dies with the object */

@@ -47,7 +47,7 @@ static bool read_certificate(struct reader *r, const pb_secret *m, struct secret
         return false;
     }
     if (!tls_check_certificate(&s->certificate, r->err)) {
-        return read_wrap(r, NULL);
+        return read_reason(r, NULL);
     }
     read_pop(r, mark);
     return true;
@@ -62,12 +62,12 @@ static bool read_validation(struct reader *r, const pb_secret *m, struct secret 
         return false;
     }
     if (s->ca.text.n > 0 && !tls_check_authorities(&s->ca, r->err)) {
-        return read_wrap(r, NULL);
+        return read_reason(r, NULL);
     }
     s->validation = guard_unpack(NULL, m->validation_context->base.descriptor,
                                  pack_message(&m->validation_context->base, r->scratch), r->arena, r->err);
     if (s->validation == NULL) {
-        return read_wrap(r, NULL);
+        return read_reason(r, NULL);
     }
     read_pop(r, mark);
     return true;

@@ -345,7 +345,7 @@ static bool make(struct reader *r, const struct tls_config *config, struct tls_c
     }
     *out = tls_context_create(config, r->err);
     if (*out == NULL) {
-        return read_wrap(r, "common_tls_context");
+        return read_reason(r, "common_tls_context");
     }
     read_own(r, drop_context, *out);
     return true;
