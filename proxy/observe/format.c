@@ -82,7 +82,7 @@ const struct text_format *text_format_compile(struct slice text, bool omit_empty
             i += 2;
         } else if (i < text.n) {
             struct operator_text op;
-            size_t used;
+            size_t used = 0;
             struct text_piece *piece = next_piece(f, &literal);
             piece->op = arena_zalloc(arena, sizeof *piece->op);
             if (!cut_operator(slice_from(text, i), &op, &used, err) || !operator_init(piece->op, &op, arena, err)) {

@@ -82,7 +82,8 @@ bool log_ring_add(struct log_ring *r, void *owner, struct slice bytes)
         size_t to_end = r->bytes - (size_t)(tail & (r->bytes - 1));
         filler = to_end < size ? to_end : 0;
         uint64_t head = atomic_load_explicit(&r->head, memory_order_acquire);
-        if (tail + filler + size - head > r->bytes) {
+        /* Signed: the head may have passed a tail that is out of date, and then the exchange fails. */
+        if ((int64_t)(tail + filler + size - head) > (int64_t)r->bytes) {
             return false;
         }
     } while (!atomic_compare_exchange_weak_explicit(&r->tail, &tail, tail + filler + size, memory_order_seq_cst,

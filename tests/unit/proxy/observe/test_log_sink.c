@@ -5,6 +5,7 @@
 #include <cmocka.h>
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -67,6 +68,93 @@ static void a_full_ring_refuses_and_takes_again_once_there_is_room(void **state)
     assert_int_equal(out[3].bytes.n, 900);
     log_ring_drop(ring);
     assert_int_equal(log_ring_head(ring), log_ring_tail(ring));
+    log_ring_destroy(&ring);
+}
+
+struct adder {
+    struct log_ring *ring;
+    pthread_t thread;
+    unsigned refused;
+};
+
+static void *add_records(void *arg)
+{
+    struct adder *a = arg;
+    for (unsigned i = 0; i < 20000; i++) {
+        a->refused += !log_ring_add(a->ring, a, SLICE("sixteen bytes..."));
+    }
+    return NULL;
+}
+
+/* An adder that is overtaken by others and by the reader must try again, not give up. */
+static void a_ring_with_room_refuses_nobody(void **state)
+{
+    (void)state;
+    enum { ADDERS = 3 };
+    struct log_ring *ring = log_ring_create(ADDERS * 20000 * 32 + 4096);
+    struct log_record out[16];
+    struct adder adders[ADDERS];
+    for (unsigned i = 0; i < ADDERS; i++) {
+        adders[i] = (struct adder){.ring = ring};
+        pthread_create(&adders[i].thread, NULL, add_records, &adders[i]);
+    }
+    unsigned seen = 0, refused = 0;
+    for (unsigned i = 0; i < ADDERS; i++) {
+        while (pthread_tryjoin_np(adders[i].thread, NULL) != 0) {
+            seen += (unsigned)log_ring_peek(ring, out, 16);
+            log_ring_drop(ring);
+        }
+        refused += adders[i].refused;
+    }
+    for (size_t n; (n = log_ring_peek(ring, out, 16)) > 0; log_ring_drop(ring)) {
+        seen += (unsigned)n;
+    }
+    assert_int_equal(refused, 0);
+    assert_int_equal(seen, ADDERS * 20000);
+    log_ring_destroy(&ring);
+}
+
+/* Lengths vary, so that the end of the ring is met at every distance; whoever is refused tries again. */
+static void *add_numbers(void *arg)
+{
+    struct adder *a = arg;
+    char text[64];
+    for (unsigned i = 0; i < 20000; i++) {
+        int n = snprintf(text, sizeof text, "%u%.*s", i, (int)(i % 40), " .......................................");
+        while (!log_ring_add(a->ring, a, slice_make(text, (size_t)n))) {
+            sched_yield();
+        }
+    }
+    return NULL;
+}
+
+static void a_small_ring_under_contention_loses_and_mixes_nothing(void **state)
+{
+    (void)state;
+    enum { ADDERS = 3 };
+    struct log_ring *ring = log_ring_create(4096);
+    struct log_record out[16];
+    struct adder adders[ADDERS];
+    unsigned next[ADDERS] = {0};
+    for (unsigned i = 0; i < ADDERS; i++) {
+        adders[i] = (struct adder){.ring = ring};
+        pthread_create(&adders[i].thread, NULL, add_numbers, &adders[i]);
+    }
+    for (unsigned seen = 0; seen < ADDERS * 20000;) {
+        size_t n = log_ring_peek(ring, out, 16);
+        for (size_t i = 0; i < n; i++) {
+            size_t who = (size_t)((struct adder *)out[i].owner - adders);
+            uint64_t number;
+            assert_true(who < ADDERS);
+            assert_true(slice_to_u64(slice_sub(out[i].bytes, 0, slice_find(out[i].bytes, ' ')), &number));
+            assert_int_equal(number, next[who]++);
+        }
+        seen += (unsigned)n;
+        log_ring_drop(ring);
+    }
+    for (unsigned i = 0; i < ADDERS; i++) {
+        pthread_join(adders[i].thread, NULL);
+    }
     log_ring_destroy(&ring);
 }
 
@@ -177,8 +265,8 @@ static void wait_for(const char *name, const char *wanted)
         struct stat st;
         bool there = stat(path, &st) == 0;
         mem_free(path);
-        char *text = there ? content(name) : mem_str("");
-        bool same = strcmp(text, wanted) == 0;
+        char *text = there ? content(name) : NULL;
+        bool same = there && strcmp(text, wanted) == 0;
         mem_free(text);
         if (same) {
             return;
@@ -356,6 +444,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(records_come_out_in_order_and_the_ring_wraps),
         cmocka_unit_test(a_full_ring_refuses_and_takes_again_once_there_is_room),
+        cmocka_unit_test(a_ring_with_room_refuses_nobody),
+        cmocka_unit_test(a_small_ring_under_contention_loses_and_mixes_nothing),
         cmocka_unit_test(a_record_longer_than_a_quarter_is_refused),
         SINK_TEST(lines_of_several_threads_all_arrive_each_thread_in_order),
         SINK_TEST(reopening_follows_a_file_that_was_moved_away),
