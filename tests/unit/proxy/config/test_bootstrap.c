@@ -101,11 +101,147 @@ static void an_empty_bootstrap_is_well(void **state)
     bootstrap_destroy(&b);
 }
 
+static void the_flag_is_merged_over_the_file_and_positions_know_which(void **state)
+{
+    (void)state;
+    struct err err;
+    char *path = fixture_file("merge.yaml", "node: { id: file, cluster: file }\n"
+                                            "static_resources:\n"
+                                            "  clusters:\n"
+                                            "  - { name: a, load_assignment: { cluster_name: a } }\n");
+    struct bootstrap_options o = {.path = path, .node_zone = "z1",
+                                  .yaml = "{ node: { id: flag }, static_resources: { clusters: [ { name: b, load_assignment: { cluster_name: b } } ] } }"};
+    struct config_bootstrap *b = bootstrap_load(&o, registry, &err);
+    assert_non_null(b);
+    assert_memory_equal(bootstrap_node(b)->id.p, "flag", 4);
+    assert_memory_equal(bootstrap_node(b)->cluster.p, "file", 4);
+    assert_memory_equal(bootstrap_node(b)->zone.p, "z1", 2);
+    struct config_store *s = store_create(b, registry, &err);
+    assert_int_equal(snapshot_cluster_count(store_snapshot(s)), 2);
+    store_destroy(&s);
+    bootstrap_destroy(&b);
+
+    o.yaml = "{ static_resources: { clusters: [ { name: b, load_assignment: { cluster_name: b }, lb_policy: MAGLEV } ] } }";
+    assert_null(bootstrap_load(&o, registry, &err));
+    assert_string_equal(err.text, "--config-yaml:1:82: static_resources.clusters[1].lb_policy: not supported by Egret");
+    unlink(path);
+    mem_free(path);
+}
+
+/* ---- what is refused, and where ---- */
+
+#define C0 "static_resources:\n  clusters:\n  - name: a\n    load_assignment: { cluster_name: a }\n"
+#define HCM                                                                                                            \
+    "static_resources:\n  listeners:\n  - name: l\n    address: { socket_address: { address: 127.0.0.1, port_value: 1 } }\n" \
+    "    filter_chains:\n    - filters:\n      - name: h\n        typed_config:\n"                                   \
+    "          \"@type\": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager\n" \
+    "          http_filters: [ { name: r, typed_config: { \"@type\": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router } } ]\n"
+#define ROUTE HCM "          stat_prefix: s\n          route_config:\n            virtual_hosts:\n            - name: v\n" \
+    "              domains: [\"*\"]\n              routes:\n"
+#define ADS "node: { id: n, cluster: c }\ndynamic_resources:\n"
+
+static const struct bad {
+    const char *yaml, *error; /* the error without its file name */
+} bads[] = {
+    {"admin: { address: { socket_address: { address: 127.0.0.1 } } }\n",
+     "1:21: admin.address.socket_address.port_value: is required"},
+    {"adminn: {}\n",
+     "1:1: adminn: unknown field of envoy.config.bootstrap.v3.Bootstrap"},
+    {"layered_runtime: {}\n",
+     "1:1: layered_runtime: not supported by Egret"},
+    {"hds_config: { api_type: GRPC }\n",
+     "1:1: hds_config: not supported by Egret"},
+    {"node: { id: n }\nstatic_resources:\n  clusterz: []\n",
+     "3:3: static_resources.clusterz: unknown field of envoy.config.bootstrap.v3.Bootstrap.StaticResources"},
+    {C0 "    lb_policy: RING_HASH\n",
+     "5:5: static_resources.clusters[0].lb_policy: not supported by Egret"},
+    {C0 "    lb_policy: BEST\n",
+     "5:16: static_resources.clusters[0].lb_policy: \"BEST\" is not a LbPolicy"},
+    {C0 "    health_checks: [ { timeout: 1s } ]\n",
+     "5:5: static_resources.clusters[0].health_checks: not supported by Egret"},
+    {C0 "    metadata: {}\n    outlier_detection: {}\n",
+     "6:5: static_resources.clusters[0].outlier_detection: not supported by Egret"},
+    {C0 "    connect_timeout: 0s\n",
+     "5:5: static_resources.clusters[0].connect_timeout: must be at least 1 ms"},
+    {C0 "    type: EDS\n",
+     "4:5: static_resources.clusters[0].load_assignment: excluded by type EDS"},
+    {C0 "    type: ORIGINAL_DST\n",
+     "5:5: static_resources.clusters[0].type: ORIGINAL_DST is not supported by Egret"},
+    {C0 "  - name: a\n    load_assignment: { cluster_name: b }\n",
+     "5:5: static_resources.clusters[1].name: stands twice"},
+    {C0 "    circuit_breakers: { thresholds: [ { max_requests: 1 }, { max_requests: 2 } ] }\n",
+     "5:60: static_resources.clusters[0].circuit_breakers.thresholds[1].priority: given twice"},
+    {C0 "    upstream_bind_config: { socket_options: [ { level: 1, name: 2, int_value: 3 } ] }\n",
+     "5:47: static_resources.clusters[0].upstream_bind_config.socket_options[0]: only SO_MARK (level 1, name 36, int_value) is supported by Egret"},
+    {C0 "    transport_socket: { name: t, typed_config: { \"@type\": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext } }\n",
+     "5:34: static_resources.clusters[0].transport_socket.typed_config: sni, match_typed_subject_alt_names or trusted_ca is required to verify the peer"},
+    {C0 "    transport_socket: { name: t, typed_config: { \"@type\": type.googleapis.com/no.such.Thing } }\n",
+     "5:59: static_resources.clusters[0].transport_socket.typed_config: type \"type.googleapis.com/no.such.Thing\" is not supported by Egret"},
+    {C0 "    typed_extension_protocol_options:\n      envoy.extensions.upstreams.http.v3.HttpProtocolOptions:\n        \"@type\": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions\n        explicit_http_config: { http2_protocol_options: { initial_stream_window_size: 7 } }\n",
+     "8:59: static_resources.clusters[0].typed_extension_protocol_options[\"envoy.extensions.upstreams.http.v3.HttpProtocolOptions\"].explicit_http_config.http2_protocol_options.initial_stream_window_size: must be from 65535 to 2147483647"},
+    {"static_resources:\n  clusters:\n  - name: a\n    load_assignment:\n      cluster_name: a\n      endpoints:\n      - lb_endpoints:\n        - endpoint: { address: { socket_address: { address: some.host, port_value: 1 } } }\n",
+     "8:52: static_resources.clusters[0].load_assignment.endpoints[0].lb_endpoints[0].endpoint.address.socket_address.address: \"some.host\" is not an IP address"},
+    {"static_resources:\n  clusters:\n  - name: a\n    load_assignment:\n      cluster_name: a\n      endpoints:\n      - lb_endpoints:\n        - endpoint: { address: { envoy_internal_address: { server_listener_name: x } } }\n",
+     "8:34: static_resources.clusters[0].load_assignment.endpoints[0].lb_endpoints[0].endpoint.address.envoy_internal_address: needs envoy.bootstrap.internal_listener among the bootstrap_extensions"},
+    {HCM "          route_config: {}\n",
+     "8:9: static_resources.listeners[0].filter_chains[0].filters[0].typed_config.stat_prefix: is required"},
+    {HCM "          stat_prefix: s\n",
+     "8:9: static_resources.listeners[0].filter_chains[0].filters[0].typed_config: one of rds, route_config is required"},
+    {HCM "          stat_prefix: s\n          tracing: {}\n          route_config: {}\n",
+     "12:11: static_resources.listeners[0].filter_chains[0].filters[0].typed_config.tracing: not supported by Egret"},
+    {HCM "          stat_prefix: s\n          common_http_protocol_options: { headers_with_underscores_action: REJECT_REQUEST }\n          route_config: {}\n",
+     "12:43: static_resources.listeners[0].filter_chains[0].filters[0].typed_config.common_http_protocol_options.headers_with_underscores_action: not supported by Egret"},
+    {HCM "          stat_prefix: s\n          rds: { route_config_name: r, config_source: { ads: {}, resource_api_version: V3 } }\n",
+     "12:40: static_resources.listeners[0].filter_chains[0].filters[0].typed_config.rds.config_source: the bootstrap has no dynamic_resources.ads_config"},
+    {ROUTE "              - match: { prefix: / }\n",
+     "17:17: static_resources.listeners[0].filter_chains[0].filters[0].typed_config.route_config.virtual_hosts[0].routes[0]: one of route, redirect, direct_response is required"},
+    {ROUTE "              - match: { prefix: / }\n                route: { cluster: nowhere }\n",
+     "18:26: static_resources.listeners[0].filter_chains[0].filters[0].typed_config.route_config.virtual_hosts[0].routes[0].route.cluster: unknown cluster \"nowhere\""},
+    {ROUTE "              - match: { prefix: /, runtime_fraction: { default_value: { numerator: 1 } } }\n                direct_response: { status: 200 }\n",
+     "17:37: static_resources.listeners[0].filter_chains[0].filters[0].typed_config.route_config.virtual_hosts[0].routes[0].match.runtime_fraction: not supported by Egret"},
+    {ROUTE "              - match: { safe_regex: { regex: \"(a\" } }\n                direct_response: { status: 200 }\n",
+     "13:13: static_resources.listeners[0].filter_chains[0].filters[0].typed_config.route_config.virtual_hosts[v].routes[0]: match.safe_regex: regex \"(a\": missing closing parenthesis at 2"},
+    {ROUTE "              - match: { prefix: / }\n                direct_response: { status: 99 }\n",
+     "18:36: static_resources.listeners[0].filter_chains[0].filters[0].typed_config.route_config.virtual_hosts[0].routes[0].direct_response.status: must be from 200 to 599"},
+    {ROUTE "              - match: { prefix: / }\n                direct_response: { status: 200 }\n                request_headers_to_add: [ { header: { key: \"a b\", value: c } } ]\n",
+     "19:55: static_resources.listeners[0].filter_chains[0].filters[0].typed_config.route_config.virtual_hosts[0].routes[0].request_headers_to_add[0].header.key: not a header name"},
+    {ROUTE "              - match: { prefix: / }\n                direct_response: { status: 200 }\n                typed_per_filter_config: { x: { \"@type\": type.googleapis.com/egret.apim.v1.Product } }\n",
+     "19:44: static_resources.listeners[0].filter_chains[0].filters[0].typed_config.route_config.virtual_hosts[0].routes[0].typed_per_filter_config[\"x\"]: type \"type.googleapis.com/egret.apim.v1.Product\" is not supported by Egret here"},
+    {ADS "  ads_config: { api_type: DELTA_GRPC, transport_api_version: V3 }\n",
+     "3:17: dynamic_resources.ads_config.api_type: DELTA_GRPC is not supported by Egret: use GRPC"},
+    {ADS "  ads_config: { api_type: GRPC, transport_api_version: V3, grpc_services: [ { envoy_grpc: { cluster_name: x } } ] }\n",
+     "3:93: dynamic_resources.ads_config.grpc_services[0].envoy_grpc.cluster_name: no static cluster \"x\""},
+    {ADS "  lds_config: { ads: {}, resource_api_version: V3 }\n",
+     "3:3: dynamic_resources.lds_config: the bootstrap has no dynamic_resources.ads_config"},
+    {ADS "  lds_config: { path_config_source: { path: x } }\n",
+     "3:17: dynamic_resources.lds_config.path_config_source: not supported by Egret"},
+    {"dynamic_resources:\n  ads_config: { api_type: GRPC }\n",
+     "1:1: node: id and cluster are required with dynamic_resources"},
+    {"static_resources:\n  secrets:\n  - { name: mac/a, generic_secret: { secret: { filename: /nonexistent/key } } }\n",
+     "3:48: static_resources.secrets[0].generic_secret.secret.filename: /nonexistent/key: No such file or directory"},
+};
+
+static void what_is_wrong_is_refused_where_it_stands(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof bads / sizeof bads[0]; i++) {
+        struct err err;
+        struct config_bootstrap *b = fixture_load(registry, bads[i].yaml, &err);
+        assert_null(b);
+        const char *text = strncmp(err.text, "--config-yaml:", 14) == 0 ? err.text + 14 : err.text;
+        if (strcmp(text, bads[i].error) != 0) {
+            fail_msg("%s\nis refused with\n%s\ninstead of\n%s", bads[i].yaml, text, bads[i].error);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_static_proxy_loads_with_its_values),
         cmocka_unit_test(an_empty_bootstrap_is_well),
+        cmocka_unit_test(the_flag_is_merged_over_the_file_and_positions_know_which),
+        cmocka_unit_test(what_is_wrong_is_refused_where_it_stands),
     };
     return cmocka_run_group_tests(tests, make_registry, drop_registry);
 }
