@@ -27,7 +27,7 @@ class Generator:
 
     def finish(self):
         """Ends the sending, waits for the last answers, reads the line of JSON."""
-        self.process.signal(signal.SIGINT)
+        self.process.send(signal.SIGINT)
         if self.process.wait(20) is None:
             self.process.stop(signal.SIGKILL)
         self.demo.world.processes.remove(self.process)

@@ -124,10 +124,12 @@ def search(calls):
                 files, size = files + 1, size + len(data)
                 hits += [f"{title} in {os.path.relpath(path, demo.folder)}" for title, secret in demo.secrets.items()
                          if any(form in data for form in forms(secret))]
+    printed = "\n".join(out.text).encode()
+    hits += [f"{title} in this transcript" for title, secret in demo.secrets.items() if any(f in printed for f in forms(secret))]
     for hit in hits:
         out.show("HIT", hit)
     calls.check(files > 10 and not hits, f"{len(hits)} hits: {len(demo.secrets)} keys and secrets, in several encodings each, "
-                                         f"in {files} files, {size} bytes")
+                                         f"in {files} files and this transcript, {size} bytes")
 
 
 # ---- the table

@@ -6,6 +6,7 @@ import argparse
 import hashlib
 import json
 import os
+import re
 import socket
 import socketserver
 import ssl
@@ -114,7 +115,8 @@ class Handler(socketserver.BaseRequestHandler):
     def answer(state, peer, method, target, headers, body):
         url = urllib.parse.urlsplit(target)
         seen = {k: digest(v) if k in SECRET_HEADERS else v for k, v in headers.items()}
-        answer = {"host": state.args.name, "peer": peer, "method": method, "path": url.path, "query": url.query,
+        query = re.sub(r"(subscription-key=)([^&]*)", lambda m: m.group(1) + digest(m.group(2)), url.query)
+        answer = {"host": state.args.name, "peer": peer, "method": method, "path": url.path, "query": query,
                   "headers": seen}
         data = content(url.path)
         if data is not None:

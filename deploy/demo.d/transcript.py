@@ -19,11 +19,13 @@ class Transcript:
         self.steps = {}  # number -> every verdict passed
         self.number = 0
         self.colour = sys.stdout.isatty()
+        self.text = []  # all that was printed: it is searched for secrets too
 
     def paint(self, code, text):
         return f"\x1b[{code}m{text}\x1b[0m" if self.colour else text
 
     def say(self, text=""):
+        self.text.append(text)
         if not self.brief:
             print(text, flush=True)
 
@@ -111,7 +113,7 @@ class Answer:
 
     def __init__(self, run):
         self.code, self.error = run.returncode, run.stderr.strip()
-        text = run.stdout
+        text = run.stdout  # with its CRs: run_shell does not touch line ends
         self.line, self.status, self.headers, self.body = "", 0, {}, ""
         while text.startswith("HTTP/"):
             head, _, text = text.partition("\r\n\r\n")
@@ -137,5 +139,7 @@ class Answer:
 
 def run_shell(host, text, env, seconds=30):
     """Runs what was shown, word for word, on a host."""
-    return subprocess.run(["bash", "-c", host.shown(text)], stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                          timeout=seconds, env={**os.environ, **env})
+    run = subprocess.run(["bash", "-c", host.shown(text)], stdin=subprocess.DEVNULL, capture_output=True,
+                         timeout=seconds, env={**os.environ, **env})
+    run.stdout, run.stderr = run.stdout.decode(errors="replace"), run.stderr.decode(errors="replace")
+    return run

@@ -31,7 +31,7 @@ class Process:
     def alive(self):
         return self.popen.poll() is None
 
-    def signal(self, number):
+    def send(self, number):
         if self.alive():
             self.popen.send_signal(number)
 
@@ -42,7 +42,7 @@ class Process:
             return None
 
     def stop(self, number=signal.SIGTERM, seconds=5):
-        self.signal(number)
+        self.send(number)
         if self.wait(seconds) is None:
             self.popen.kill()
             self.popen.wait()
@@ -136,7 +136,7 @@ class World:
 
     def close(self):
         for process in reversed(self.processes):
-            process.signal(signal.SIGTERM)
+            process.send(signal.SIGTERM)
         deadline = time.monotonic() + 5
         for process in reversed(self.processes):
             if process.wait(max(0.05, deadline - time.monotonic())) is None:
