@@ -73,6 +73,20 @@ static void fail_now(struct acquire *a, enum err_kind kind, const char *text)
     acquire_fail(a, &err);
 }
 
+/* Its endpoint or cluster went before it had a connection: as if it had just come. */
+void acquire_again(struct acquire *a)
+{
+    timer_cancel(&a->timer);
+    list_remove(&a->link);
+    if (a->state == ACQUIRE_WAITING) {
+        a->host->n_waiters--;
+        host_release(a->host);
+        a->host = NULL;
+    }
+    a->state = ACQUIRE_QUEUED;
+    loop_deliver(a->up->loop, &a->task);
+}
+
 /* ---- bytes instead of HTTP ---- */
 
 static void on_raw_done(void *ctx, struct transport **t)
@@ -98,7 +112,11 @@ static const struct dialer_events raw_events = {.on_done = on_raw_done, .on_fail
 static void on_wait_timeout(struct timer *timer)
 {
     struct acquire *a = container_of(timer, struct acquire, timer);
-    fail_now(a, ERR_RESOLVE, "no address is known yet");
+    if (a->state == ACQUIRE_RESOLVING) {
+        fail_now(a, ERR_RESOLVE, "no address is known yet");
+    } else {
+        fail_now(a, ERR_UNSUPPORTED, "the upstream does not take upgrades over HTTP/2");
+    }
 }
 
 static bool admit(struct acquire *a)
@@ -159,9 +177,8 @@ void acquire_start(struct acquire *a)
     pool_serve(h, a);
 }
 
-static void run_acquire(struct loop_task *task)
+static void find_cluster(struct acquire *a)
 {
-    struct acquire *a = container_of(task, struct acquire, task);
     struct cluster *c = cluster_find(a->up, a->request.cluster);
     if (c == NULL) {
         struct err err;
@@ -174,6 +191,21 @@ static void run_acquire(struct loop_task *task)
     if (admit(a)) {
         acquire_start(a);
     }
+}
+
+static void run_acquire(struct loop_task *task)
+{
+    struct acquire *a = container_of(task, struct acquire, task);
+    if (a->cluster != NULL && !a->cluster->gone) {
+        acquire_start(a);
+        return;
+    }
+    if (a->cluster != NULL) {
+        uncount_pending(a);
+        cluster_release(a->cluster);
+        a->cluster = NULL;
+    }
+    find_cluster(a);
 }
 
 struct acquire *upstream_acquire(struct upstream *u, const struct acquire_request *request,

@@ -298,33 +298,19 @@ static struct cluster *cluster_create(struct upstream *u, const struct cluster_c
     return c;
 }
 
-/* Out of service: what is in flight goes on, nothing new starts. */
+/* Out of service: what is in flight goes on, nothing new starts; who waits turns to the successor, if there is one. */
 static void cluster_retire(struct cluster *c)
 {
-    struct err err;
-    err_set(&err, ERR_NOT_FOUND, "cluster %.*s was removed", SLICE_ARG(c->conf->name));
     c->gone = true;
     list_push(&c->up->draining, &c->link);
     while (!list_is_empty(&c->waiting)) {
-        acquire_fail(container_of(c->waiting.next, struct acquire, link), &err);
+        acquire_again(container_of(c->waiting.next, struct acquire, link));
     }
     for (size_t i = 0; i < c->n_hosts; i++) {
         host_retire(c->hosts[i]);
     }
     c->n_hosts = 0;
     cluster_release(c);
-}
-
-/* The waiting of a replaced cluster belong to its successor. */
-static void pass_waiting(struct cluster *from, struct cluster *to)
-{
-    for (struct list *l; (l = list_pop(&from->waiting)) != NULL;) {
-        struct acquire *a = container_of(l, struct acquire, link);
-        cluster_hold(to);
-        a->cluster = to;
-        list_push(&to->waiting, l);
-        cluster_release(from);
-    }
 }
 
 static void update_cluster(struct upstream *u, const struct cluster_conf *conf)
@@ -342,9 +328,7 @@ static void update_cluster(struct upstream *u, const struct cluster_conf *conf)
     struct cluster *fresh = cluster_create(u, conf, recipe);
     map_put(u->clusters, conf->name, fresh);
     if (old != NULL) {
-        pass_waiting(old, fresh);
         cluster_retire(old);
-        cluster_wake(fresh);
     }
 }
 

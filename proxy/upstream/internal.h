@@ -111,7 +111,7 @@ void dialer_cancel(struct dialer **d);
 /* ---- pool.c ---- */
 
 void pool_serve(struct host *h, struct acquire *a); /* a kept connection, or a wait and a dial */
-void pool_close_all(struct host *h);               /* idle closed, busy drained, dials cancelled */
+void pool_close_all(struct host *h); /* idle closed, busy drained, dials cancelled; who waits for a gone host starts again */
 
 void pool_end_all(struct upstream *u);              /* the loop ends: streams are cut too */
 
@@ -137,5 +137,6 @@ struct acquire {
 };
 
 void acquire_start(struct acquire *a); /* again: addresses have come */
+void acquire_again(struct acquire *a); /* in a later turn, from the cluster's name on: its endpoint or cluster has gone */
 void acquire_fail(struct acquire *a, const struct err *why);
 void acquire_ready(struct acquire *a, struct stream *s, bool reused);

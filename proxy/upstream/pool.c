@@ -16,6 +16,7 @@ struct conn {
     bool h2;
     bool draining; /* takes no new stream */
     bool counted;
+    bool served;   /* has carried a stream: its end says nothing about the endpoint */
     char sni[256]; /* auto_sni: which name it was made for */
 };
 
@@ -80,16 +81,101 @@ static bool conn_is_spent(const struct conn *c)
     return c->draining || (max != 0 && http_client_opened(c->client) >= max);
 }
 
+/* The name a connection for this request is made for; the same for all where auto_sni is off. */
+static struct slice sni_of(const struct host *h, const struct acquire *a)
+{
+    struct slice name = h->cluster->conf->auto_sni ? route_host_of(a->request.authority) : SLICE_NONE;
+    return name.n < sizeof ((struct conn *)0)->sni ? name : SLICE_NONE;
+}
+
 static bool conn_can_take(struct conn *c, const struct acquire *a)
 {
     if (conn_is_spent(c) || !http_client_can_open(c->client)) {
         return false;
     }
-    if (c->host->cluster->conf->auto_sni && !slice_eq(slice_of(c->sni), route_host_of(a->request.authority))) {
+    if (!slice_eq(slice_of(c->sni), sni_of(c->host, a)) || (a->request.fresh && c->served)) {
         return false;
     }
     return !a->request.extended_connect || !c->h2 || http_client_extended_connect(c->client);
 }
+
+/* ---- dials ---- */
+
+static const struct dialer_events dial_events;
+
+static void on_idle_timeout(struct timer *timer)
+{
+    struct conn *c = container_of(timer, struct conn, idle);
+    if (c->streams == 0) {
+        conn_end(c);
+    }
+}
+
+static void dial(struct host *h, const struct acquire *a)
+{
+    struct cluster *cluster = h->cluster;
+    struct conn *c = mem_alloc(sizeof *c);
+    struct slice sni = sni_of(h, a);
+    c->host = h;
+    h->holds++;
+    cluster_hold(cluster);
+    list_init(&c->link);
+    list_push(&cluster->up->conns, &c->every);
+    timer_init(&c->idle, cluster->up->loop, on_idle_timeout);
+    memcpy(c->sni, sni.n == 0 ? "" : sni.p, sni.n);
+    stat_add(cluster->stats.cx_total, upstream_slot(cluster->up), 1);
+    atomic_fetch_add_explicit(&cluster->shared->connections[0], 1, memory_order_relaxed);
+    list_push(&h->dialing, &c->link);
+    h->n_dialing++;
+    c->dialer = dialer_start(h, sni, &dial_events, c);
+}
+
+/* Whether a dial that is under way will do for this waiter: on HTTP/2 any of its name, on HTTP/1 one each. */
+static bool is_covered(const struct host *h, const struct acquire *a)
+{
+    struct slice sni = sni_of(h, a);
+    unsigned dials = 0, before = 0;
+    for (const struct list *l = h->dialing.next; l != &h->dialing; l = l->next) {
+        dials += slice_eq(slice_of(container_of(l, struct conn, link)->sni), sni);
+    }
+    if (dials == 0 || h->cluster->conf->protocol == UPSTREAM_HTTP2) {
+        return dials > 0;
+    }
+    for (const struct list *l = h->waiters.next; l != &a->link; l = l->next) {
+        before += slice_eq(sni_of(h, container_of(l, struct acquire, link)), sni);
+    }
+    return before < dials;
+}
+
+/* Past the breaker's limit a host keeps the one connection it needs to get on at all. */
+static bool may_dial(const struct host *h)
+{
+    unsigned limit = h->cluster->conf->breakers[0].max_connections;
+    return atomic_load_explicit(&h->cluster->shared->connections[0], memory_order_relaxed) < limit ||
+           (list_is_empty(&h->idle) && list_is_empty(&h->busy) && list_is_empty(&h->dialing));
+}
+
+static void dial_for_waiters(struct host *h)
+{
+    bool shared = h->cluster->conf->protocol == UPSTREAM_HTTP2, by_name = h->cluster->conf->auto_sni;
+    unsigned rank = 0;
+    if (h->gone || (!by_name && h->n_dialing >= (shared ? 1 : h->n_waiters))) {
+        return;
+    }
+    for (struct list *l = h->waiters.next; l != &h->waiters; l = l->next) {
+        struct acquire *a = container_of(l, struct acquire, link);
+        bool covered = by_name || shared ? is_covered(h, a) : rank++ < h->n_dialing;
+        if (!covered && !may_dial(h)) {
+            stat_add(h->cluster->stats.cx_overflow, upstream_slot(h->cluster->up), 1);
+            return; /* they wait for one that is there */
+        }
+        if (!covered) {
+            dial(h, a);
+        }
+    }
+}
+
+/* ---- streams on what is open ---- */
 
 /* Lends one stream. The connection leaves the idle list. */
 static void conn_serve(struct conn *c, struct acquire *a, bool reused)
@@ -98,14 +184,13 @@ static void conn_serve(struct conn *c, struct acquire *a, bool reused)
     struct stream *s =
         http_client_open(c->client, a->request.arena, a->request.stream_events, a->request.stream_ctx);
     stat_add(cluster->stats.rq_total, upstream_slot(cluster->up), 1);
+    c->served = c->served || !c->h2; /* one HTTP/2 dial may carry several of those who wait for a fresh connection */
     timer_cancel(&c->idle);
     list_remove(&c->link);
     list_push(&c->host->busy, &c->link);
     count_active(c, http_client_streams(c->client));
     acquire_ready(a, s, reused);
 }
-
-static void dial(struct host *h, const struct acquire *a);
 
 /* Who waits gets what this connection can carry; dials follow for the rest. */
 static void serve_waiters(struct conn *c)
@@ -126,14 +211,6 @@ static void serve_waiters(struct conn *c)
     }
 }
 
-static void on_idle_timeout(struct timer *timer)
-{
-    struct conn *c = container_of(timer, struct conn, idle);
-    if (c->streams == 0) {
-        conn_end(c);
-    }
-}
-
 static void conn_rest(struct conn *c)
 {
     list_remove(&c->link);
@@ -143,41 +220,68 @@ static void conn_rest(struct conn *c)
     }
 }
 
+/* The connection has ended: who counted on it gets another. */
+static void conn_end_and_redial(struct conn *c)
+{
+    struct host *h = c->host;
+    struct cluster *cluster = h->cluster;
+    h->holds++;
+    cluster_hold(cluster);
+    conn_end(c);
+    dial_for_waiters(h);
+    host_release(h);
+    cluster_release(cluster);
+}
+
 static void on_capacity(void *ctx)
 {
     struct conn *c = ctx;
+    c->served = c->served || c->streams > http_client_streams(c->client);
     count_active(c, http_client_streams(c->client));
     if (conn_is_spent(c) || c->host->gone || c->host->cluster->gone) {
         if (c->streams == 0) {
-            conn_end(c);
+            conn_end_and_redial(c);
         }
         return;
     }
-    if (!list_is_empty(&c->host->waiters) && http_client_can_open(c->client)) {
+    if (http_client_can_open(c->client)) {
         serve_waiters(c);
-        return;
+        if (c->streams == 0) {
+            conn_rest(c);
+        }
     }
-    if (c->streams == 0 && http_client_can_open(c->client)) {
-        conn_rest(c);
+}
+
+/* Those who waited for this dial fail with it. */
+static void eject_waiters(struct conn *c, const struct err *why)
+{
+    struct host *h = c->host;
+    struct stat_handle *ejected = h->cluster->stats.rq_pending_failure_eject;
+    unsigned slot = upstream_slot(h->cluster->up);
+    for (struct list *l = h->waiters.next, *next; l != &h->waiters; l = next) {
+        struct acquire *a = container_of(l, struct acquire, link);
+        next = l->next;
+        if (slice_eq(slice_of(c->sni), sni_of(h, a)) && !is_covered(h, a)) {
+            stat_add(ejected, slot, 1);
+            acquire_fail(a, why);
+            next = h->waiters.next; /* on_failed may have changed the list */
+        }
     }
 }
 
 static void on_conn_closed(void *ctx, const struct err *why)
 {
     struct conn *c = ctx;
-    struct host *h = c->host;
-    (void)why;
     c->client = NULL;
-    h->holds++;
-    cluster_hold(h->cluster);
-    conn_end(c);
-    /* An HTTP/2 connection may have been what waiters counted on. */
-    if (!h->gone && h->n_dialing == 0 && !list_is_empty(&h->waiters)) {
-        dial(h, container_of(h->waiters.next, struct acquire, link));
+    if (!c->served && c->streams == 0) { /* it never carried anything: no better than a failed dial */
+        struct err err = *why;
+        if (err.kind == ERR_NONE) {
+            err_set(&err, ERR_RESET, "%s: closed before its first request", c->host->text);
+        }
+        err.retry = ERR_RETRY_ALWAYS;
+        eject_waiters(c, &err);
     }
-    struct cluster *cluster = h->cluster;
-    host_release(h);
-    cluster_release(cluster);
+    conn_end_and_redial(c);
 }
 
 static const struct http_client_events client_events = {.on_capacity = on_capacity, .on_closed = on_conn_closed};
@@ -194,18 +298,6 @@ static bool speaks_h2(const struct host *h, const struct transport *t)
         break;
     }
     return slice_eq(t->info.alpn, SLICE("h2"));
-}
-
-/* Dials for those who wait beyond what is under way: one dial carries many on HTTP/2, one each on HTTP/1. */
-static void dial_for_rest(struct host *h)
-{
-    struct list *l = h->waiters.next;
-    for (unsigned i = 0; i < h->n_dialing && l != &h->waiters; i++) {
-        l = l->next;
-    }
-    for (; l != &h->waiters; l = l->next) {
-        dial(h, container_of(l, struct acquire, link));
-    }
 }
 
 static void on_dialled(void *ctx, struct transport **t)
@@ -233,9 +325,7 @@ static void on_dialled(void *ctx, struct transport **t)
     if (c->client != NULL && http_client_streams(c->client) == 0 && http_client_can_open(c->client)) {
         conn_rest(c);
     }
-    if (!c->h2) {
-        dial_for_rest(h);
-    }
+    dial_for_waiters(h);
     host_release(h);
     cluster_release(cluster);
 }
@@ -245,50 +335,16 @@ static void on_dial_failed(void *ctx, const struct err *why)
     struct conn *c = ctx;
     struct host *h = c->host;
     struct cluster *cluster = h->cluster;
-    bool shared_dial = cluster->conf->protocol == UPSTREAM_HTTP2;
     unsigned slot = upstream_slot(cluster->up);
     stat_add(why->kind == ERR_TIMEOUT ? cluster->stats.cx_connect_timeout : cluster->stats.cx_connect_fail, slot, 1);
     c->dialer = NULL;
     h->n_dialing--;
-    h->holds++;
-    cluster_hold(cluster);
-    conn_end(c);
-    while (!list_is_empty(&h->waiters) && (shared_dial || h->n_waiters > h->n_dialing)) {
-        stat_add(cluster->stats.rq_pending_failure_eject, slot, 1);
-        acquire_fail(container_of(h->waiters.next, struct acquire, link), why);
-        if (!shared_dial) {
-            break;
-        }
-    }
-    host_release(h);
-    cluster_release(cluster);
+    list_remove(&c->link);
+    eject_waiters(c, why);
+    conn_end_and_redial(c);
 }
 
 static const struct dialer_events dial_events = {.on_done = on_dialled, .on_failed = on_dial_failed};
-
-static void dial(struct host *h, const struct acquire *a)
-{
-    struct cluster *cluster = h->cluster;
-    struct conn *c = mem_alloc(sizeof *c);
-    struct slice sni = SLICE_NONE;
-    c->host = h;
-    h->holds++;
-    cluster_hold(cluster);
-    list_init(&c->link);
-    list_push(&cluster->up->conns, &c->every);
-    timer_init(&c->idle, cluster->up->loop, on_idle_timeout);
-    if (cluster->conf->auto_sni) {
-        sni = route_host_of(a->request.authority);
-        if (sni.n < sizeof c->sni) {
-            memcpy(c->sni, sni.p, sni.n);
-        }
-    }
-    stat_add(cluster->stats.cx_total, upstream_slot(cluster->up), 1);
-    atomic_fetch_add_explicit(&cluster->shared->connections[0], 1, memory_order_relaxed);
-    list_push(&h->dialing, &c->link);
-    h->n_dialing++;
-    c->dialer = dialer_start(h, sni, &dial_events, c);
-}
 
 static struct conn *find_open(struct host *h, struct acquire *a)
 {
@@ -322,16 +378,10 @@ void pool_serve(struct host *h, struct acquire *a)
     a->state = ACQUIRE_WAITING;
     list_push(&h->waiters, &a->link);
     h->n_waiters++;
-    bool shared_dial = cluster->conf->protocol == UPSTREAM_HTTP2;
-    unsigned limit = cluster->conf->breakers[0].max_connections;
-    if (shared_dial ? h->n_dialing > 0 && !cluster->conf->auto_sni : h->n_dialing >= h->n_waiters) {
-        return;
+    if (a->request.extended_connect) { /* the peer's SETTINGS decide, and may never allow it */
+        timer_set_in(&a->timer, cluster->conf->connect_timeout_ms);
     }
-    if (h->n_dialing > 0 && atomic_load_explicit(&cluster->shared->connections[0], memory_order_relaxed) >= limit) {
-        stat_add(cluster->stats.cx_overflow, upstream_slot(cluster->up), 1);
-        return; /* waits for one that is there */
-    }
-    dial(h, a);
+    dial_for_waiters(h);
 }
 
 static void close_list(struct list *conns)
@@ -354,13 +404,8 @@ void pool_close_all(struct host *h)
     if (list_is_empty(&h->waiters) || h->gone) {
         close_list(&h->dialing);
     }
-    if (h->gone) {
-        struct err err;
-        err_set(&err, ERR_NOT_FOUND, "the endpoint was removed");
-        err.retry = ERR_RETRY_ALWAYS;
-        while (!list_is_empty(&h->waiters)) {
-            acquire_fail(container_of(h->waiters.next, struct acquire, link), &err);
-        }
+    while (h->gone && !list_is_empty(&h->waiters)) {
+        acquire_again(container_of(h->waiters.next, struct acquire, link));
     }
     host_release(h);
 }
