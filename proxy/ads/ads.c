@@ -8,7 +8,7 @@
 #include "base/macros.h"
 #include "base/mem.h"
 
-enum { BASE_MS = 500, CAP_MS = 30000, PREFIX = 5, MESSAGE_MAX = 16 << 20 };
+enum { BASE_MS = 500, CAP_MS = 30000, MESSAGE_MAX = 16 << 20 };
 
 static void start(struct ads *a);
 
@@ -30,7 +30,7 @@ static void drop_stream(struct ads *a)
         a->arena = NULL;
     }
     loop_task_cancel(&a->resume);
-    buf_fini(&a->in);
+    grpc_reader_fini(&a->reader);
     ads_session_close(a->session);
     stat_set(a->connected, loop_index(a->config.loop), 0);
 }
@@ -73,15 +73,13 @@ static void fail_status(struct ads *a, const struct grpc_status *status)
 
 /* ---- sending ---- */
 
-/* gRPC's Length-Prefixed-Message, uncompressed. */
 static void send_message(struct ads *a, struct slice bytes)
 {
-    unsigned char prefix[PREFIX] = {0, (unsigned char)(bytes.n >> 24), (unsigned char)(bytes.n >> 16),
-                                    (unsigned char)(bytes.n >> 8), (unsigned char)bytes.n};
-    struct buf out;
+    struct buf message, out;
+    buf_init(&message);
     buf_init(&out);
-    buf_append(&out, prefix, PREFIX);
-    buf_append_slice(&out, bytes);
+    buf_append_slice(&message, bytes);
+    grpc_write(&out, &message);
     stream_send(a->stream, &out, false);
     buf_fini(&out);
 }
@@ -115,27 +113,13 @@ static void send_head(struct ads *a)
 
 /* The next whole message; false without err->kind: not there yet. Not called while a response is being applied: what
  * then arrives stays in the stream, whose flow control holds the server back. */
-static bool next_message(struct ads *a, struct slice *bytes, struct err *err)
+static bool next_message(struct ads *a, struct buf *message, struct err *err)
 {
-    size_t n = a->stream->in.len;
-    buf_move_all(&a->in, &a->stream->in);
-    stream_taken(a->stream, n);
-    unsigned char prefix[PREFIX];
-    if (buf_copy_out(&a->in, 0, prefix, PREFIX) < PREFIX) {
-        return false;
-    }
-    size_t length = (size_t)prefix[1] << 24 | (size_t)prefix[2] << 16 | (size_t)prefix[3] << 8 | prefix[4];
-    if (prefix[0] != 0) {
-        return err_set(err, ERR_PROTOCOL, "a compressed message, which was not offered");
-    }
-    if (length > MESSAGE_MAX) {
-        return err_set(err, ERR_LIMIT, "a message of %zu bytes; at most %d are taken", length, MESSAGE_MAX);
-    }
-    if (buf_len(&a->in) < PREFIX + length) {
-        return false;
-    }
-    *bytes = slice_from(buf_pullup(&a->in, PREFIX + length), PREFIX);
-    return true;
+    struct buf *in = &a->stream->in;
+    size_t before = buf_len(in);
+    enum grpc_result result = grpc_read(&a->reader, in, message, err);
+    stream_taken(a->stream, before - buf_len(in));
+    return result == GRPC_MESSAGE;
 }
 
 static void note_heard(struct ads *a)
@@ -178,19 +162,16 @@ static void check_end(struct ads *a)
 static void read_messages(struct ads *a)
 {
     struct err err = {.kind = ERR_NONE};
-    struct slice bytes;
-    while (a->stream != NULL && !a->applying && next_message(a, &bytes, &err)) {
-        bool usable = ads_take_message(a, bytes, &err);
-        if (a->stream == NULL) {
-            return; /* closed from publish */
-        }
-        buf_drain(&a->in, PREFIX + bytes.n);
-        if (!usable) {
+    struct buf message;
+    buf_init(&message);
+    while (a->stream != NULL && !a->applying && next_message(a, &message, &err)) {
+        bool usable = ads_take_message(a, buf_pullup(&message, buf_len(&message)), &err);
+        buf_fini(&message);
+        if (!usable || a->stream == NULL) {
             break;
         }
         note_heard(a);
         send_due(a);
-        err_clear(&err);
     }
     if (a->stream != NULL && err.kind != ERR_NONE) {
         fail(a, err.text, false);
@@ -245,6 +226,7 @@ static void on_ready(void *ctx, struct stream *s, const struct upstream_target *
     a->stream = s;
     a->state = ADS_STREAMING;
     a->streams++;
+    grpc_reader_init(&a->reader, MESSAGE_MAX);
     LOG(LOG_DEBUG, "ads", "cluster %.*s: stream to %s", SLICE_ARG(a->config.cluster), target->host);
     send_head(a);
     ads_session_open(a->session);
@@ -289,10 +271,10 @@ struct ads *ads_create(const struct ads_config *config, const struct ads_events 
     a->config = *config;
     a->events = events;
     a->ctx = ctx;
+    grpc_reader_init(&a->reader, MESSAGE_MAX);
     a->backoff = (struct backoff){.base_ms = BASE_MS, .cap_ms = CAP_MS};
     a->session = ads_session_create(config->node->packed);
     a->connected = stat_gauge(config->stats, "control_plane.connected_state", NULL);
-    buf_init(&a->in);
     timer_init(&a->timer, config->loop, on_timer);
     loop_task_init(&a->resume, resume);
     ads_types_init(a);

@@ -4,6 +4,7 @@
 #include "proxy/ads/backoff.h"
 #include "proxy/ads/grpc_status.h"
 #include "proxy/ads/session.h"
+#include "proxy/codec/grpc.h"
 
 enum ads_state {
     ADS_WAITING,   /* for the timer, then the next attempt */
@@ -33,7 +34,7 @@ struct ads {
     struct acquire *acquire;
     struct stream *stream;
     struct grpc_status status; /* from its head, if it said so there */
-    struct buf in;
+    struct grpc_reader reader;
     bool heard; /* a message on this stream */
 
     bool applying; /* a response waits for its snapshot to be in use everywhere */

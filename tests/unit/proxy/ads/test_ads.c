@@ -427,8 +427,8 @@ static void messages_that_are_too_long_compressed_or_broken_end_the_stream(void 
         struct slice bytes;
         const char *error;
     } rows[] = {
-        {SLICE("\0\1\0\0\1"), "a message of 16777217 bytes; at most 16777216 are taken"},
-        {SLICE("\1\0\0\0\1x"), "a compressed message"},
+        {SLICE("\0\1\0\0\1"), "gRPC message of 16777217 bytes, more than 16777216"},
+        {SLICE("\1\0\0\0\1x"), "compression was not offered"},
         {SLICE("\0\0\0\0\1\xff"), "DiscoveryResponse: "},
     };
     for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {
