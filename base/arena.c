@@ -128,6 +128,17 @@ char *arena_printf(struct arena *a, const char *fmt, ...)
     return p;
 }
 
+struct slice arena_u64(struct arena *a, uint64_t value)
+{
+    char digits[20];
+    size_t at = sizeof digits;
+    do {
+        digits[--at] = (char)('0' + value % 10);
+        value /= 10;
+    } while (value > 0);
+    return arena_slice(a, slice_make(digits + at, sizeof digits - at));
+}
+
 size_t arena_bytes(const struct arena *a)
 {
     return a->bytes;

@@ -17,4 +17,5 @@ void *arena_zalloc(struct arena *arena, size_t n); /* zeroed */
 struct slice arena_slice(struct arena *arena, struct slice s); /* copy; a NUL stands behind it */
 char *arena_str(struct arena *arena, struct slice s);          /* copy, NUL-terminated */
 char *arena_printf(struct arena *arena, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+struct slice arena_u64(struct arena *arena, uint64_t value);     /* in decimal */
 size_t arena_bytes(const struct arena *arena); /* blocks held, for budgets */

@@ -73,11 +73,20 @@ static void edit_all(const struct route_match *m, struct head *head, bool respon
 /* RFC 9562 version 4. */
 static struct slice make_uuid(struct request *r)
 {
-    uint64_t a = exchanger_random(r->owner), b = exchanger_random(r->owner);
-    char *text = arena_printf(r->host.arena, "%08x-%04x-4%03x-%04x-%012llx", (unsigned)(a >> 32),
-                              (unsigned)(a >> 16 & 0xffff), (unsigned)(a & 0xfff),
-                              (unsigned)((b >> 48 & 0x3fff) | 0x8000), (unsigned long long)(b & 0xffffffffffff));
-    return slice_of(text);
+    static const char hex[] = "0123456789abcdef";
+    static const char form[] = "xxxxxxxx-xxxx-4xxx-yxxx-xxxxxxxxxxxx";
+    char *text = arena_str(r->host.arena, slice_make(form, sizeof form - 1));
+    uint64_t bits[2] = {exchanger_random(r->owner), exchanger_random(r->owner)};
+    unsigned used = 0;
+    for (char *p = text; *p != '\0'; p++) {
+        if (*p != 'x' && *p != 'y') {
+            continue;
+        }
+        unsigned nibble = (unsigned)(bits[used / 16] >> (used % 16 * 4)) & 15;
+        used++;
+        *p = hex[*p == 'y' ? (nibble & 3) | 8 : nibble];
+    }
+    return slice_make(text, sizeof form - 1);
 }
 
 static void add_forwarded(struct request *r)
@@ -171,6 +180,7 @@ bool headers_prepare_request(struct request *r)
     }
     strip_port(r);
     add_forwarded(r);
+    headers_client_cert(r);
     return normalise_path(r);
 }
 
@@ -209,7 +219,7 @@ void headers_finish_request(struct request *r)
         rewrite_host(r);
         if (!r->hcm->suppress_envoy_headers && r->forward->timeout_ms > 0) {
             head_set_id(h, FIELD_X_ENVOY_EXPECTED_RQ_TIMEOUT_MS,
-                        slice_of(arena_printf(h->arena, "%llu", (unsigned long long)r->forward->timeout_ms)));
+                        arena_u64(h->arena, r->forward->timeout_ms));
         }
     }
     edit_all(&r->route, h, false);
@@ -220,14 +230,18 @@ void headers_finish_request(struct request *r)
 
 /* ---- response ---- */
 
+/* Formatted once a second and worker; a response holds its own copy. */
 static struct slice http_date(struct request *r)
 {
-    time_t now = (time_t)(loop_wall_us(r->owner->loop) / 1000000);
-    struct tm tm;
-    char text[64];
-    gmtime_r(&now, &tm);
-    size_t n = strftime(text, sizeof text, "%a, %d %b %Y %H:%M:%S GMT", &tm);
-    return arena_slice(r->host.arena, slice_make(text, n));
+    struct exchanger *e = r->owner;
+    time_t now = (time_t)(loop_wall_us(e->loop) / 1000000);
+    if (now != e->date_second) {
+        struct tm tm;
+        e->date_second = now;
+        gmtime_r(&now, &tm);
+        strftime(e->date, sizeof e->date, "%a, %d %b %Y %H:%M:%S GMT", &tm);
+    }
+    return arena_slice(r->host.arena, slice_of(e->date));
 }
 
 static void set_server(struct request *r, struct head *head)
@@ -255,7 +269,7 @@ bool headers_prepare_response(struct request *r, struct head *head)
     }
     if (!local && !r->hcm->suppress_envoy_headers && r->host.apim.match == NULL) {
         int64_t took = (r->record.upstream_response_us - r->record.upstream_start_us) / 1000;
-        head_set_id(head, FIELD_X_ENVOY_UPSTREAM_SERVICE_TIME, slice_of(arena_printf(head->arena, "%lld", (long long)took)));
+        head_set_id(head, FIELD_X_ENVOY_UPSTREAM_SERVICE_TIME, arena_u64(head->arena, took < 0 ? 0 : (uint64_t)took));
     }
     if (head->status >= 200) {
         edit_all(&r->route, head, true);

@@ -1,5 +1,7 @@
 /* Shared by the files of proxy/exchange only. */
 #pragma once
+#include <time.h>
+
 #include "base/list.h"
 #include "base/map.h"
 #include "proxy/exchange/exchange.h"
@@ -48,6 +50,8 @@ struct exchanger {
     struct apim_mac *mac;
     struct list sessions; /* raw */
     uint64_t random[2];
+    time_t date_second; /* of `date` */
+    char date[40];
     unsigned active;
 };
 
@@ -83,7 +87,7 @@ struct request {
     const struct hcm_conf *hcm;
     struct listener_conf *listener; /* held: access loggers live in it */
     struct hcm_stats *stats;
-    struct held *held;
+    struct held *held; /* NULL for a tunnel: it may live for days */
     struct stream *down, *up;
     struct acquire *acquire;
     struct upstream_target target;
@@ -98,7 +102,10 @@ struct request {
     bool stale_retry_done; /* the one repetition after a kept connection turned out closed */
     bool body_taken;       /* some of the request's body is gone: it cannot be repeated */
     bool request_done;     /* its end has been passed on */
-    struct timer timeout, idle;
+    bool up_over;          /* closed in order; bytes of it may still wait for room downstream */
+    uint64_t timeout_ms;   /* the route's, until the request has been received and it runs */
+    uint64_t idle_ms;
+    struct timer idle, receiving, timeout, duration;
     struct record record;
 };
 
@@ -114,6 +121,19 @@ void request_route(struct request *r);
 extern const struct stream_events request_up_events;
 void request_send_upstream(struct request *r);
 void request_upstream_failed(struct request *r, const struct err *why);
+void request_pump_response(struct request *r);
+
+/* timers.c */
+void timers_init(struct request *r);
+void timers_head(struct request *r);
+void timers_route(struct request *r, uint64_t timeout_ms); /* 0: none */
+void timers_received(struct request *r); /* more of the request came: perhaps its end */
+void timers_no_timeout(struct request *r);
+void timers_touch(struct request *r); /* a byte moved */
+void timers_stop(struct request *r);
+
+/* client_cert.c */
+void headers_client_cert(struct request *r);
 
 /* headers.c */
 bool headers_prepare_request(struct request *r); /* before routing: hop-by-hop, forwarding headers, request id */
@@ -127,6 +147,7 @@ void reply_plain(struct request *r, unsigned status, const char *body, uint32_t 
 
 /* finish.c */
 void record_begin(struct request *r);
+void record_detach(struct request *r); /* the snapshot is let go of: what the record needs of it is copied */
 void record_finish(struct request *r);
 struct slice mask_query(struct arena *arena, struct slice url, struct slice parameter);
 
