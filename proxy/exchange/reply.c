@@ -23,36 +23,42 @@ static unsigned grpc_status(unsigned http)
     }
 }
 
+/* Lives as long as the request: the access log reads it. */
+static struct head *new_head(struct request *r, unsigned status)
+{
+    struct head *head = arena_alloc(r->host.arena, sizeof *head);
+    head_init(head, r->host.arena);
+    head->status = status;
+    r->record.response = head;
+    return head;
+}
+
 static void send_grpc(struct request *r, const struct local_reply *reply)
 {
-    struct head head;
-    head_init(&head, r->host.arena);
-    head.status = 200;
-    head_add_id(&head, FIELD_CONTENT_TYPE, SLICE("application/grpc"));
-    head_add_id(&head, FIELD_GRPC_STATUS, slice_of(arena_printf(r->host.arena, "%u", grpc_status(reply->status))));
+    struct head *head = new_head(r, 200);
+    head_add_id(head, FIELD_CONTENT_TYPE, SLICE("application/grpc"));
+    head_add_id(head, FIELD_GRPC_STATUS, slice_of(arena_printf(r->host.arena, "%u", grpc_status(reply->status))));
     if (reply->body.n > 0) {
-        head_add_id(&head, FIELD_GRPC_MESSAGE, arena_slice(r->host.arena, reply->body));
+        head_add_id(head, FIELD_GRPC_MESSAGE, arena_slice(r->host.arena, reply->body));
     }
-    headers_prepare_response(r, &head);
-    stream_send_head(r->down, &head, true);
+    headers_prepare_response(r, head);
+    stream_send_head(r->down, head, true);
 }
 
 static void send_http(struct request *r, const struct local_reply *reply)
 {
-    struct head head;
+    struct head *head = new_head(r, reply->status);
     bool no_body = slice_eq(r->method, SLICE("HEAD")) || reply->body.n == 0;
-    head_init(&head, r->host.arena);
-    head.status = reply->status;
-    head.reason = reply->reason;
-    head.content_length = (int64_t)reply->body.n;
+    head->reason = reply->reason;
+    head->content_length = (int64_t)reply->body.n;
     if (reply->content_type.n > 0) {
-        head_add_id(&head, FIELD_CONTENT_TYPE, reply->content_type);
+        head_add_id(head, FIELD_CONTENT_TYPE, reply->content_type);
     }
     for (size_t i = 0; i < reply->n_fields; i++) {
-        head_add(&head, reply->fields[i].name, reply->fields[i].value);
+        head_add(head, reply->fields[i].name, reply->fields[i].value);
     }
-    headers_prepare_response(r, &head);
-    stream_send_head(r->down, &head, no_body);
+    headers_prepare_response(r, head);
+    stream_send_head(r->down, head, no_body);
     if (!no_body) {
         struct buf body;
         buf_init(&body);
