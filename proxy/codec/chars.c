@@ -1,5 +1,8 @@
 #include "proxy/codec/chars.h"
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 #include <string.h>
 
 /* clang-format off */
@@ -57,33 +60,24 @@ static bool is_value_byte(unsigned char c)
     return (c >= 0x20 && c != 0x7f) || c == '\t';
 }
 
-/* Eight bytes at a time: any below 0x20, or 0x7f? May also say yes to a byte above a true hit, never to none. */
-static bool word_has_control(uint64_t x)
-{
-    const uint64_t ones = 0x0101010101010101u, highs = 0x8080808080808080u;
-    uint64_t low = (x - ones * 0x20) & ~x;
-    uint64_t y = x ^ (ones * 0x7f);
-    uint64_t del = (y - ones) & ~y;
-    return ((low | del) & highs) != 0;
-}
-
 size_t chars_value_span(const char *p, size_t n)
 {
     size_t i = 0;
-    while (i < n) {
-        uint64_t word;
-        if (n - i >= sizeof word) {
-            memcpy(&word, p + i, sizeof word);
-            if (!word_has_control(word)) {
-                i += sizeof word;
-                continue;
-            }
+#ifdef __SSE2__
+    const __m128i lowest = _mm_set1_epi8(0x20 - 1), del = _mm_set1_epi8(0x7f), tab = _mm_set1_epi8('\t');
+    for (; n - i >= 16; i += 16) {
+        __m128i x = _mm_loadu_si128((const __m128i *)(const void *)(p + i));
+        /* max(x, 0x1f) == 0x1f: a control byte; bytes from 0x80 on are larger, as unsigned. */
+        __m128i control = _mm_andnot_si128(_mm_cmpeq_epi8(x, tab), _mm_cmpeq_epi8(_mm_max_epu8(x, lowest), lowest));
+        int bad = _mm_movemask_epi8(_mm_or_si128(control, _mm_cmpeq_epi8(x, del)));
+        if (bad != 0) {
+            return i + (size_t)__builtin_ctz((unsigned)bad);
         }
-        size_t stop = n - i < sizeof word ? n : i + sizeof word;
-        for (; i < stop; i++) {
-            if (!is_value_byte((unsigned char)p[i])) {
-                return i;
-            }
+    }
+#endif
+    for (; i < n; i++) {
+        if (!is_value_byte((unsigned char)p[i])) {
+            return i;
         }
     }
     return n;
