@@ -1,4 +1,8 @@
 """The acts of single calls: the allow-list, names, every API of the documents, keys, dead backends."""
+import json
+import os
+
+from backend import digest
 from setup import CHAIN, CUSTOM_NAME, DEFAULT_NAME
 from transcript import Answer, GatewayLog, parse_record, run_shell
 
@@ -84,7 +88,6 @@ def turned_away(calls):
     demo = calls.demo
     if demo.namespaces:
         out = demo.host("third").run("nft", "-j", "list", "counter", "inet", "thirdparty", "turned_away").stdout
-        import json
         return next(x["counter"]["packets"] for x in json.loads(out)["nftables"] if "counter" in x)
     with open(demo.path("records", "third-party.jsonl")) as f:
         return sum('"refused"' in line for line in f)
@@ -208,12 +211,10 @@ def on_prem(calls):
         f"--request POST --data-binary @/etc/services {calls.url('http', DEFAULT_NAME, '/echo/resource')} "
         f"{key('starter-acme.primary')}", ["self-echo"])
     calls.good(answer, fields, p.listed, "echo-api", "create-resource")
-    import os
     calls.check(answer.json.get("received") == os.path.getsize("/etc/services"), "every byte of the body arrived")
 
 
 def function_app(calls):
-    from backend import digest
     demo, p = calls.demo, calls.demo.place
     answer, fields = calls.call(
         "Function App: its host key is a secret named value that the sidecar adds",
@@ -268,26 +269,40 @@ def keys(calls):
     calls.good(answer, fields, p.listed, "calendar", "list-days")
     answer, fields = calls.call("An operation that does not exist", f"{url('http', DEFAULT_NAME, '/conference/nothing')}")
     calls.refused(answer, fields, 404, "Resource Not Found", NOT_FOUND, source="configuration", reason="OperationNotFound")
+    calls.check(fields.get("responseSize") == "130", f"responseSize 130, as APIM logs it (is {fields.get('responseSize')})")
 
 
 # ---- dead backends
 
+def unreachable(calls, title, text, target, host="app", founding="self-failed"):
+    answer, fields = calls.call(title, text, [founding], host=host)
+    body = answer.json
+    calls.check(answer.status == 500 and body.get("message") == "Internal server error" and len(answer.body) == 111 and
+                body.get("activityId") == fields.get("correlationId"),
+                f"500 with APIM's body, 111 bytes, and the correlation id (is {answer.status}, {len(answer.body)} bytes)")
+    e = fields.get("lastError", {})
+    want = {"source": "request-forwarder", "path": "forward-request\\forward-request", "reason": "BackendConnectionFailure",
+            "section": "backend", "transportErrorCode": 111, "message": f"LogError connecting to {target}"}
+    wrong = {k: (v, e.get(k)) for k, v in want.items() if e.get(k) != v}
+    calls.check(not wrong, "lastError: BackendConnectionFailure, 111" + (f" (wanted, is: {wrong})" if wrong else ""))
+    want = {"isRequestSuccess": "False", "responseCode": "500", "responseSize": "191", "backendResponseCode": None}
+    wrong = {k: (v, fields.get(k)) for k, v in want.items() if fields.get(k) != v}
+    calls.check(not wrong, "responseSize 191, no backendResponseCode, as in the document's log" +
+                (f" (wanted, is: {wrong})" if wrong else ""))
+
+
 def dead(calls):
+    demo, p = calls.demo, calls.demo.place
     calls.out.act("5  Backends that are not running")
-    p = calls.demo.place
-    internal = p.urls["dead-internal"].split("//")[1]
-    external = p.urls["dead-external"].split("//")[1]
-    for title, path, target, api in (("A dead internal backend", "/dead/call", internal, "dead-internal"),
-                                     ("A dead backend behind the gateway", "/dead-external/call", external, "dead-external")):
-        answer, fields = calls.call(title, f"{calls.url('http', DEFAULT_NAME, path)} {calls.key('starter-acme.primary')}",
-                                    ["self-failed"])
-        body = answer.json
-        calls.check(answer.status == 500 and body.get("message") == "Internal server error" and len(answer.body) == 111 and
-                    body.get("activityId") == fields.get("correlationId"),
-                    f"500 with APIM's body, 111 bytes, and the correlation id (is {answer.status}, {len(answer.body)} bytes)")
-        e = fields.get("lastError", {})
-        want = {"source": "request-forwarder", "path": "forward-request\\forward-request", "reason": "BackendConnectionFailure",
-                "section": "backend", "transportErrorCode": 111}
-        wrong = {k: (v, e.get(k)) for k, v in want.items() if e.get(k) != v}
-        calls.check(not wrong, "lastError: BackendConnectionFailure, 111" + (f" (wanted, is: {wrong})" if wrong else ""))
-        calls.check(target in e.get("message", ""), f"its message names {target} (is {e.get('message')!r})")
+    key = calls.key("starter-acme.primary")
+    unreachable(calls, "A dead internal backend", f"{calls.url('http', DEFAULT_NAME, '/dead/call')} {key}",
+                p.urls["dead-internal"].split("//")[1])
+    unreachable(calls, "A dead backend behind the gateway", f"{calls.url('http', DEFAULT_NAME, '/dead-external/call')} {key}",
+                p.urls["dead-external"].split("//")[1])
+    demo.stop_backend("products")
+    text = ("--insecure --location --request GET 'https://127.0.0.1:7002/self/api/products' "
+            f"{calls.key('nehali-all-product-subscription.primary')}")
+    unreachable(calls, "The products API on premises, its backend stopped", text, f"{p.onprem[0]}:3001", host="onprem")
+    demo.start_backend("products")
+    answer, fields = calls.call("The same, its backend running again", text, host="onprem")
+    calls.good(answer, fields, p.onprem[0] if demo.namespaces else "127.0.0.1", "self-hosted-api", "wsl-linux-get-products")

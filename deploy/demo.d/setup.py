@@ -221,22 +221,32 @@ class Demo:
 
     # ---- programs
 
-    def start_backends(self):
-        p = self.place
-        script = os.path.join(HERE, "backend.py")
+    def backends(self):
+        """name -> (host, where it listens, further flags of backend.py)"""
+        p, pki = self.place, self.path("pki")
+        internal, third = p.backend[0], p.third[0]
+        return {
+            "users": ("backend", f"{internal}:3001"),
+            "users-new": ("backend", f"{internal}:3002"),
+            "function": ("backend", f"{internal}:7071", "--tls", f"{pki}/function", "--function-key", self.path("keys", "function")),
+            "third-party": ("third", f"{third}:{p.third_port}", "--tls", f"{pki}/third",
+                            *([] if self.namespaces else ["--only-from", p.listed])),
+            "products": ("onprem", f"{p.onprem[0]}:3001"),
+        }
 
-        def start(host, name, listen, *more):
-            self.host(host).spawn(f"backend-{name}", sys.executable, script, "--name", name, "--listen", listen,
-                                  "--record", self.path("records", f"{name}.jsonl"), *more)
-        pki = self.path("pki")
-        start("backend", "users", f"{p.backend[0]}:3001")
-        start("backend", "users-new", f"{p.backend[0]}:3002")
-        start("backend", "function", f"{p.backend[0]}:7071", "--tls", f"{pki}/function", "--function-key", self.path("keys", "function"))
-        start("third", "third-party", f"{p.third[0]}:{p.third_port}", "--tls", f"{pki}/third",
-              *([] if self.namespaces else ["--only-from", p.listed]))
-        start("onprem", "products", f"{p.onprem[0]}:3001")
-        self.wait("backends", lambda: all(
-            "pid" in open(x.log).read() for x in self.world.processes if x.name.startswith("backend-")))
+    def start_backend(self, name):
+        host, listen, *more = self.backends()[name]
+        p = self.host(host).spawn(f"backend-{name}", sys.executable, os.path.join(HERE, "backend.py"), "--name", name, "--listen",
+                                  listen, "--record", self.path("records", f"{name}.jsonl"), *more)
+        self.wait(f"backend {name}", lambda: f"pid {p.pid}" in open(p.log).read(), p)
+
+    def stop_backend(self, name):
+        for p in [p for p in self.world.processes if p.name == f"backend-{name}"]:
+            self.world.forget(p)
+
+    def start_backends(self):
+        for name in self.backends():
+            self.start_backend(name)
 
     def start_control(self, address):
         config = self.path("control.yaml")
