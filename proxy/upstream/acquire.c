@@ -1,13 +1,13 @@
 /* One request for a stream: cluster, host, then a kept connection or a dial. */
 #include <errno.h>
-#include <stdio.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "proxy/upstream/internal.h"
 
 static void acquire_free(void *p)
 {
-    mem_free(p);
+    pool_free(p, sizeof(struct acquire));
 }
 
 static void uncount_pending(struct acquire *a)
@@ -163,7 +163,7 @@ void acquire_start(struct acquire *a)
     h->holds++;
     a->target.remote = h->addr;
     a->target.hostname = h->endpoint.kind == ENDPOINT_NAME ? h->endpoint.host : h->endpoint.hostname;
-    snprintf(a->target.host, sizeof a->target.host, "%s", h->text);
+    memcpy(a->target.host, h->text, strlen(h->text) + 1);
     if (h->endpoint.kind == ENDPOINT_INTERNAL) {
         const struct tcp_conf *via = internal_target(a->up->snapshot, h->endpoint.host);
         a->target.tunnel = via == NULL ? SLICE_NONE : via->cluster;
@@ -211,7 +211,9 @@ static void run_acquire(struct loop_task *task)
 struct acquire *upstream_acquire(struct upstream *u, const struct acquire_request *request,
                                  const struct acquire_events *events, void *ctx)
 {
-    struct acquire *a = mem_alloc(sizeof *a);
+    size_t cap = 0;
+    struct acquire *a = pool_alloc(sizeof *a, &cap);
+    memset(a, 0, sizeof *a);
     a->up = u;
     a->request = *request;
     a->events = events;
