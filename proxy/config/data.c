@@ -6,17 +6,45 @@
 #include "base/mem.h"
 #include "proxy/config/read.h"
 
-static void note_file(struct reader *r, const char *path)
+void file_use_look(struct file_use *use)
 {
     struct stat st = {0};
-    struct file_use *use = arena_zalloc(r->arena, sizeof *use);
-    *use = (struct file_use){.next = r->files, .path = arena_str(r->arena, slice_of(path))};
-    if (stat(path, &st) == 0) {
+    if (stat(use->path, &st) == 0) {
         use->mtime_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
         use->size = (uint64_t)st.st_size;
         use->inode = (uint64_t)st.st_ino;
     }
+}
+
+static void note_file(struct reader *r, const char *path)
+{
+    struct file_use *use = arena_zalloc(r->arena, sizeof *use);
+    *use = (struct file_use){.next = r->files, .path = arena_str(r->arena, slice_of(path))};
+    file_use_look(use);
     r->files = use;
+}
+
+void read_note_files(struct reader *r, const struct file_use *files)
+{
+    for (; files != NULL; files = files->next) {
+        struct file_use *use = arena_alloc(r->arena, sizeof *use);
+        *use = *files;
+        use->next = r->files;
+        use->path = arena_str(r->arena, slice_of(files->path));
+        r->files = use;
+    }
+}
+
+bool file_use_changed(const struct file_use *f)
+{
+    for (; f != NULL; f = f->next) {
+        struct file_use now = {.path = f->path};
+        file_use_look(&now);
+        if (now.mtime_ns != f->mtime_ns || now.size != f->size || now.inode != f->inode) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static bool from_file(struct reader *r, const char *path, const struct data_rule *rule, struct secret_pem *out)

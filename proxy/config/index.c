@@ -74,13 +74,12 @@ static struct shard *shard_create(const struct index_kind *kind, const void **ob
 /* The position of exactly this object. */
 static uint32_t shard_locate(const struct shard *s, uint64_t hash, const void *object)
 {
-    for (uint32_t at = (uint32_t)hash & s->mask; s->slots[at] != 0; at = (at + 1) & s->mask) {
-        if (s->objects[s->slots[at] - 1] == object) {
-            return s->slots[at] - 1;
-        }
+    uint32_t at = (uint32_t)hash & s->mask;
+    while (s->slots[at] != 0 && s->objects[s->slots[at] - 1] != object) {
+        at = (at + 1) & s->mask;
     }
-    assert(!"an object that is removed was there");
-    return 0;
+    assert(s->slots[at] != 0); /* what is removed was there */
+    return s->slots[at] - 1;
 }
 
 struct edit {

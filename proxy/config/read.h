@@ -122,6 +122,10 @@ struct slice any_type_name(const pb_any *any); /* behind the last slash */
 /* A ConfigSource must be `ads: {}` of version 3. */
 bool read_ads(struct reader *r, const char *field, const pb_config_source *source);
 
+/* A file that something else was read from counts as this object's too. */
+void read_note_files(struct reader *r, const struct file_use *files);
+void file_use_look(struct file_use *f); /* one: as it is now */
+bool file_use_changed(const struct file_use *f); /* any in the list is not what it was */
 /* Bytes of a DataSource in the arena; name is for error texts. Files are noted in r->files. */
 struct data_rule {
     bool required, secret;

@@ -156,10 +156,11 @@ static const struct support_rule rules[] = {
      "tls_params tls_certificates validation_context validation_context_sds_secret_config combined_validation_context "
      "alpn_protocols tls_certificate_sds_secret_configs"},
     {TLS "CommonTlsContext.CombinedCertificateValidationContext", "*"},
-    {TLS "TlsParameters", "tls_minimum_protocol_version tls_maximum_protocol_version cipher_suites"},
+    {TLS "TlsParameters", "tls_minimum_protocol_version tls_maximum_protocol_version cipher_suites ecdh_curves"},
     {TLS "TlsCertificate", "certificate_chain private_key"},
     {TLS "CertificateValidationContext", "trusted_ca match_typed_subject_alt_names match_subject_alt_names "
-                                         "trust_chain_verification system_root_certs"},
+                                         "trust_chain_verification system_root_certs verify_certificate_hash "
+                                         "verify_certificate_spki crl only_verify_leaf_cert_crl"},
     {TLS "CertificateValidationContext.SystemRootCerts", "*"},
     {TLS "SubjectAltNameMatcher", "san_type matcher"},
     {TLS "SdsSecretConfig", "*"},

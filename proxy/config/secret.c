@@ -102,6 +102,7 @@ struct secret *secret_create(struct reader *r, const pb_secret *message)
     s->grave.yard = r->env->yard;
     s->arena = r->arena;
     s->cleanups = r->cleanups;
+    s->files = r->files;
     s->name = read_text(r, message->name);
     return s;
 }

@@ -31,6 +31,7 @@ struct secret {
     pb_validation *validation; /* VALIDATION: the unpacked message, trusted_ca still a reference */
     struct secret_pem ca;      /* its trusted_ca, read */
     struct cleanup *cleanups;
+    const struct file_use *files; /* it was read from */
 };
 
 struct secret *secret_ref(const struct secret *s);

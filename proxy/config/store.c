@@ -187,6 +187,17 @@ static void say_needs(const struct config_store *s, const struct entry *e, struc
     }
 }
 
+/* From disk without its sealed secrets: such calls fail closed, the others are served. */
+static void say_lenient(const struct config_store *s, struct strbuf *why)
+{
+    for (size_t i = 0; s->lenient_backends && i < s->types[TYPE_SECRET].n_names; i++) {
+        const struct entry *e = map_get(s->types[TYPE_SECRET].entries, s->types[TYPE_SECRET].names[i]);
+        if (e == NULL || e->active == NULL) {
+            say(why, "started from disk without secret ", s->types[TYPE_SECRET].names[i]);
+        }
+    }
+}
+
 bool store_is_ready(const struct config_store *s, struct strbuf *why)
 {
     bool dynamic = s->bootstrap->has_ads;
@@ -204,5 +215,7 @@ bool store_is_ready(const struct config_store *s, struct strbuf *why)
             say_needs(s, e, why);
         }
     }
-    return why->n == before;
+    bool ready = why->n == before;
+    say_lenient(s, why);
+    return ready;
 }

@@ -70,7 +70,8 @@ size_t store_names(const struct config_store *s, struct slice type_url, const st
 /* Types in the order to subscribe. */
 size_t store_types(const struct config_store *s, const struct slice **type_urls);
 
-/* Listeners warm (RDS, SDS there) and first answers in: what /ready waits for. `why` names what is missing. */
+/* Listeners warm (RDS, SDS there) and first answers in: what /ready waits for. `why` names what is missing; it may also
+ * name secrets that a start from disk lacks, with which readiness does not wait. */
 bool store_is_ready(const struct config_store *s, struct strbuf *why);
 
 /* Last good resources on disk (PROTOCOL 5). Load before the first connect; save at most once a second, after ACKs. */
@@ -82,6 +83,11 @@ bool store_load(struct config_store *s, const struct store_disk_options *disk, b
 bool store_save(struct config_store *s, const struct store_disk_options *disk, struct err *err);
 bool store_needs_save(const struct config_store *s);
 int64_t store_disk_since_us(const struct config_store *s); /* serving from disk since (wall); 0: live */
+
+/* Looks whether files that TLS contexts and secrets were read from have changed, and builds those anew (a rotated
+ * certificate). To be called every second or so. false: something could not be built, err says what; the old one
+ * serves, and it is tried again at the next change. */
+bool store_check_files(struct config_store *s, bool *changed, struct err *err);
 
 /* /config_dump in Envoy's shape, secrets redacted. */
 void store_dump(const struct config_store *s, struct strbuf *json);

@@ -1,16 +1,8 @@
-#include "proxy/config/tls.h"
+#include "proxy/config/tls_inside.h"
 
 #include <string.h>
 
-enum { MAX_ALPN = 16, MAX_SANS = 64, MAX_CIPHERS = 64 };
-
-struct tls_material { /* what a context is made of, while it is put together */
-    struct tls_config config;
-    struct tls_san_match sans[MAX_SANS];
-    struct slice alpn[MAX_ALPN];
-    bool has_validation;
-    bool accept_untrusted;
-};
+enum { MAX_CIPHERS = 64 };
 
 static void drop_context(void *object)
 {
@@ -37,10 +29,10 @@ static bool read_version(struct reader *r, const char *field, int version, int *
 }
 
 /* OpenSSL's names joined with ':'. BoringSSL's "[A|B]" groups of equal preference become a plain order. */
-static bool read_ciphers(struct reader *r, char *const *list, size_t n, struct slice *out)
+static bool read_joined(struct reader *r, const char *field, char *const *list, size_t n, struct slice *out)
 {
     if (n > MAX_CIPHERS) {
-        return read_fail(r, "cipher_suites", ERR_LIMIT, "more than %d", MAX_CIPHERS);
+        return read_fail(r, field, ERR_LIMIT, "more than %d", MAX_CIPHERS);
     }
     struct strbuf text;
     strbuf_init(&text);
@@ -66,7 +58,8 @@ static bool read_params(struct reader *r, const Envoy__Extensions__TransportSock
     size_t mark = read_push(r, "tls_params");
     if (!read_version(r, "tls_minimum_protocol_version", (int)p->tls_minimum_protocol_version, &c->min_version) ||
         !read_version(r, "tls_maximum_protocol_version", (int)p->tls_maximum_protocol_version, &c->max_version) ||
-        !read_ciphers(r, p->cipher_suites, p->n_cipher_suites, &c->ciphers)) {
+        !read_joined(r, "cipher_suites", p->cipher_suites, p->n_cipher_suites, &c->ciphers) ||
+        !read_joined(r, "ecdh_curves", p->ecdh_curves, p->n_ecdh_curves, &c->curves)) {
         return false;
     }
     if (c->min_version != 0 && c->max_version != 0 && c->min_version > c->max_version) {
@@ -94,8 +87,7 @@ static bool read_alpn(struct reader *r, const pb_tls_common *m, struct tls_mater
 
 /* ---- secrets ---- */
 
-/* *out stays NULL while a dynamic secret is not there; one that the bootstrap must hold is an error. */
-static bool find_secret(struct reader *r, const pb_sds *sds, enum secret_kind kind, const struct secret **out)
+bool tls_find_secret(struct reader *r, const pb_sds *sds, enum secret_kind kind, const struct secret **out)
 {
     if (sds->name[0] == '\0') {
         return read_required(r, "name");
@@ -112,6 +104,9 @@ static bool find_secret(struct reader *r, const pb_sds *sds, enum secret_kind ki
     if (!is_static) {
         read_need(r, TYPE_SECRET, name);
         r->missing_secret = r->missing_secret || *out == NULL;
+    }
+    if (*out != NULL) {
+        read_note_files(r, (*out)->files);
     }
     if (*out != NULL && (*out)->kind != kind) {
         return read_fail(r, "name", ERR_INPUT, "secret \"%.200s\" is not a %s", sds->name,
@@ -138,7 +133,7 @@ static bool read_certificate(struct reader *r, const pb_tls_common *m, struct tl
     } else if (m->n_tls_certificate_sds_secret_configs == 1) {
         size_t mark = read_push_at(r, "tls_certificate_sds_secret_configs", 0);
         const struct secret *s = NULL;
-        if (!find_secret(r, m->tls_certificate_sds_secret_configs[0], SECRET_CERTIFICATE, &s)) {
+        if (!tls_find_secret(r, m->tls_certificate_sds_secret_configs[0], SECRET_CERTIFICATE, &s)) {
             return false;
         }
         read_pop(r, mark);
@@ -151,176 +146,7 @@ static bool read_certificate(struct reader *r, const pb_tls_common *m, struct tl
     return true;
 }
 
-/* ---- whom to trust ---- */
-
-static bool read_san_text(struct reader *r, const pb_string_match *m, struct tls_san_match *out)
-{
-    out->ignore_case = m->ignore_case != 0;
-    switch ((int)m->match_pattern_case) {
-    case ENVOY__TYPE__MATCHER__V3__STRING_MATCHER__MATCH_PATTERN_EXACT:
-        out->how = TLS_MATCH_EXACT;
-        out->value = read_text(r, m->exact);
-        return true;
-    case ENVOY__TYPE__MATCHER__V3__STRING_MATCHER__MATCH_PATTERN_PREFIX:
-        out->how = TLS_MATCH_PREFIX;
-        out->value = read_text(r, m->prefix);
-        break;
-    case ENVOY__TYPE__MATCHER__V3__STRING_MATCHER__MATCH_PATTERN_SUFFIX:
-        out->how = TLS_MATCH_SUFFIX;
-        out->value = read_text(r, m->suffix);
-        break;
-    case ENVOY__TYPE__MATCHER__V3__STRING_MATCHER__MATCH_PATTERN_CONTAINS:
-        out->how = TLS_MATCH_CONTAINS;
-        out->value = read_text(r, m->contains);
-        break;
-    case ENVOY__TYPE__MATCHER__V3__STRING_MATCHER__MATCH_PATTERN_SAFE_REGEX:
-        return read_fail(r, "safe_regex", ERR_UNSUPPORTED, "not supported by Egret for certificate names");
-    default:
-        return read_fail(r, NULL, ERR_INPUT, "one of exact, prefix, suffix, contains is required");
-    }
-    return out->value.n > 0 || read_fail(r, NULL, ERR_INPUT, "an empty pattern matches everything");
-}
-
-static bool read_san_type(struct reader *r, int type, struct tls_san_match *out)
-{
-    switch (type) {
-    case ENVOY__EXTENSIONS__TRANSPORT_SOCKETS__TLS__V3__SUBJECT_ALT_NAME_MATCHER__SAN_TYPE__EMAIL:
-        out->type = TLS_SAN_EMAIL;
-        return true;
-    case ENVOY__EXTENSIONS__TRANSPORT_SOCKETS__TLS__V3__SUBJECT_ALT_NAME_MATCHER__SAN_TYPE__DNS:
-        out->type = TLS_SAN_DNS;
-        return true;
-    case ENVOY__EXTENSIONS__TRANSPORT_SOCKETS__TLS__V3__SUBJECT_ALT_NAME_MATCHER__SAN_TYPE__URI:
-        out->type = TLS_SAN_URI;
-        return true;
-    case ENVOY__EXTENSIONS__TRANSPORT_SOCKETS__TLS__V3__SUBJECT_ALT_NAME_MATCHER__SAN_TYPE__IP_ADDRESS:
-        out->type = TLS_SAN_IP;
-        return true;
-    case ENVOY__EXTENSIONS__TRANSPORT_SOCKETS__TLS__V3__SUBJECT_ALT_NAME_MATCHER__SAN_TYPE__OTHER_NAME:
-        return read_fail(r, "san_type", ERR_UNSUPPORTED, "OTHER_NAME is not supported by Egret");
-    default:
-        return read_fail(r, "san_type", ERR_INPUT, "is required");
-    }
-}
-
-static bool read_san(struct reader *r, const pb_san_match *m, struct tls_san_match *out)
-{
-    if (!read_san_type(r, (int)m->san_type, out)) {
-        return false;
-    }
-    if (m->matcher == NULL) {
-        return read_required(r, "matcher");
-    }
-    size_t mark = read_push(r, "matcher");
-    if (!read_san_text(r, m->matcher, out)) {
-        return false;
-    }
-    read_pop(r, mark);
-    return true;
-}
-
-static bool read_sans(struct reader *r, const pb_validation *m, struct tls_material *t)
-{
-    if (t->config.n_sans + m->n_match_typed_subject_alt_names + m->n_match_subject_alt_names > MAX_SANS) {
-        return read_fail(r, "match_typed_subject_alt_names", ERR_LIMIT, "more than %d", MAX_SANS);
-    }
-    for (size_t i = 0; i < m->n_match_typed_subject_alt_names; i++) {
-        size_t mark = read_push_at(r, "match_typed_subject_alt_names", i);
-        if (!read_san(r, m->match_typed_subject_alt_names[i], &t->sans[t->config.n_sans++])) {
-            return false;
-        }
-        read_pop(r, mark);
-    }
-    for (size_t i = 0; i < m->n_match_subject_alt_names; i++) {
-        size_t mark = read_push_at(r, "match_subject_alt_names", i);
-        struct tls_san_match *san = &t->sans[t->config.n_sans++];
-        san->type = TLS_SAN_ANY;
-        if (!read_san_text(r, m->match_subject_alt_names[i], san)) {
-            return false;
-        }
-        read_pop(r, mark);
-    }
-    t->config.sans = t->sans;
-    return true;
-}
-
-/* Called once for each of the two halves of a combined context: lists add up, switches are or-ed. */
-static bool add_validation(struct reader *r, const pb_validation *m, const struct secret_pem *ca,
-                           struct tls_material *t)
-{
-    t->has_validation = true;
-    if (ca->text.n > 0) {
-        t->config.trusted_ca = (struct tls_pem){ca->text, ca->name};
-    }
-    t->config.system_roots = t->config.system_roots || m->system_root_certs != NULL;
-    t->accept_untrusted =
-        t->accept_untrusted ||
-        m->trust_chain_verification ==
-            ENVOY__EXTENSIONS__TRANSPORT_SOCKETS__TLS__V3__CERTIFICATE_VALIDATION_CONTEXT__TRUST_CHAIN_VERIFICATION__ACCEPT_UNTRUSTED;
-    if (ca->text.n > 0 && m->system_root_certs != NULL) {
-        return read_fail(r, "system_root_certs", ERR_INPUT, "excludes trusted_ca");
-    }
-    return read_sans(r, m, t);
-}
-
-static bool add_inline(struct reader *r, const char *field, const pb_validation *m, struct tls_material *t)
-{
-    struct secret_pem ca;
-    size_t mark = read_push(r, field);
-    if (!secret_read_authorities(r, m, &ca) || !add_validation(r, m, &ca, t)) {
-        return false;
-    }
-    read_pop(r, mark);
-    return true;
-}
-
-static bool add_secret(struct reader *r, const pb_sds *sds, struct tls_material *t)
-{
-    const struct secret *s = NULL;
-    size_t mark = read_push(r, "validation_context_sds_secret_config");
-    t->has_validation = true;
-    if (!find_secret(r, sds, SECRET_VALIDATION, &s)) {
-        return false;
-    }
-    if (s != NULL && !add_validation(r, s->validation, &s->ca, t)) {
-        return false;
-    }
-    read_pop(r, mark);
-    return true;
-}
-
-static bool add_combined(struct reader *r,
-                         const Envoy__Extensions__TransportSockets__Tls__V3__CommonTlsContext__CombinedCertificateValidationContext *m,
-                         struct tls_material *t)
-{
-    size_t mark = read_push(r, "combined_validation_context");
-    if (m->default_validation_context == NULL) {
-        return read_required(r, "default_validation_context");
-    }
-    if (m->validation_context_sds_secret_config == NULL) {
-        return read_required(r, "validation_context_sds_secret_config");
-    }
-    if (!add_inline(r, "default_validation_context", m->default_validation_context, t) ||
-        !add_secret(r, m->validation_context_sds_secret_config, t)) {
-        return false;
-    }
-    read_pop(r, mark);
-    return true;
-}
-
-static bool read_validation(struct reader *r, const pb_tls_common *m, struct tls_material *t)
-{
-    switch ((int)m->validation_context_type_case) {
-    case ENVOY__EXTENSIONS__TRANSPORT_SOCKETS__TLS__V3__COMMON_TLS_CONTEXT__VALIDATION_CONTEXT_TYPE_VALIDATION_CONTEXT:
-        return add_inline(r, "validation_context", m->validation_context, t);
-    case ENVOY__EXTENSIONS__TRANSPORT_SOCKETS__TLS__V3__COMMON_TLS_CONTEXT__VALIDATION_CONTEXT_TYPE_VALIDATION_CONTEXT_SDS_SECRET_CONFIG:
-        return add_secret(r, m->validation_context_sds_secret_config, t);
-    case ENVOY__EXTENSIONS__TRANSPORT_SOCKETS__TLS__V3__COMMON_TLS_CONTEXT__VALIDATION_CONTEXT_TYPE_COMBINED_VALIDATION_CONTEXT:
-        return add_combined(r, m->combined_validation_context, t);
-    default:
-        return true;
-    }
-}
+/* ---- all that both sides have ---- */
 
 static bool read_common(struct reader *r, const pb_tls_common *m, struct tls_material *t)
 {
@@ -329,7 +155,7 @@ static bool read_common(struct reader *r, const pb_tls_common *m, struct tls_mat
     }
     size_t mark = read_push(r, "common_tls_context");
     if (!read_params(r, m->tls_params, &t->config) || !read_alpn(r, m, t) || !read_certificate(r, m, &t->config) ||
-        !read_validation(r, m, t)) {
+        !tls_validation_read(r, m, t)) {
         return false;
     }
     read_pop(r, mark);

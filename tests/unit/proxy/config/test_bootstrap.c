@@ -123,7 +123,7 @@ static void the_flag_is_merged_over_the_file_and_positions_know_which(void **sta
 
     o.yaml = "{ static_resources: { clusters: [ { name: b, load_assignment: { cluster_name: b }, lb_policy: MAGLEV } ] } }";
     assert_null(bootstrap_load(&o, registry, &err));
-    assert_string_equal(err.text, "--config-yaml:1:82: static_resources.clusters[1].lb_policy: not supported by Egret");
+    assert_string_equal(err.text, "--config-yaml:1:84: static_resources.clusters[1].lb_policy: not supported by Egret");
     unlink(path);
     mem_free(path);
 }

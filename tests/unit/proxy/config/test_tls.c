@@ -243,6 +243,76 @@ static void a_mac_key_is_not_taken_from_a_server(void **state)
     mem_free(yaml);
 }
 
+/* ---- files that change ---- */
+
+static void a_rotated_certificate_in_a_file_is_taken_without_a_restart(void **state)
+{
+    (void)state;
+    char *yaml = sample("gateway.yaml");
+    fixture_close(&f);
+    f.registry = fixture_registry();
+    f.bootstrap = fixture_load(f.registry, yaml, &f.err);
+    mem_free(yaml);
+    f.store = store_create(f.bootstrap, f.registry, &f.err);
+    uint64_t hash = snapshot_listener(fixture_now(&f), SLICE("tunnels"))->hash;
+    assert_true(store_check_files(f.store, &f.changed, &f.err));
+    assert_false(f.changed);
+    write_file("gateway.pem", two.chain_pem); /* half of it: the key does not fit yet */
+    assert_false(store_check_files(f.store, &f.changed, &f.err));
+    assert_non_null(strstr(f.err.text, "tunnels: filter_chains[0].transport_socket.typed_config.common_tls_context"));
+    assert_false(f.changed);
+    assert_true(store_check_files(f.store, &f.changed, &f.err)); /* said once */
+    write_file("gateway.key", two.key_pem);
+    assert_true(store_check_files(f.store, &f.changed, &f.err));
+    assert_true(f.changed);
+    assert_true(snapshot_listener(fixture_now(&f), SLICE("tunnels"))->hash != hash);
+    write_file("gateway.pem", one.chain_pem);
+    write_file("gateway.key", one.key_pem);
+}
+
+static void a_static_certificate_secret_rotates_too(void **state)
+{
+    (void)state;
+    fixture_close(&f);
+    f.registry = fixture_registry();
+    char *yaml = mem_printf(
+        "static_resources: { secrets: [ { name: mine, tls_certificate: { certificate_chain: { filename: %s/gateway.pem }, private_key: "
+        "{ filename: %s/gateway.key } } } ], listeners: [ { name: l, address: { socket_address: { address: 127.0.0.1, port_value: 1 } }, "
+        "filter_chains: [ { transport_socket: { name: t, typed_config: { \"@type\": " TLS_TYPE "DownstreamTlsContext, common_tls_context: "
+        "{ tls_certificate_sds_secret_configs: [ { name: mine } ] } } } } ] } ] }", dir, dir);
+    f.bootstrap = fixture_load(f.registry, yaml, &f.err);
+    assert_string_equal(f.err.text, "");
+    f.store = store_create(f.bootstrap, f.registry, &f.err);
+    uint64_t hash = listener()->hash;
+    write_file("gateway.key", two.key_pem);
+    write_file("gateway.pem", two.chain_pem);
+    assert_true(store_check_files(f.store, &f.changed, &f.err));
+    assert_true(listener()->hash != hash);
+    write_file("gateway.pem", one.chain_pem);
+    write_file("gateway.key", one.key_pem);
+    mem_free(yaml);
+}
+
+static void pins_are_read_in_both_of_envoys_forms(void **state)
+{
+    (void)state;
+    static const char *const good[] = {
+        "verify_certificate_hash: [ 00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff ]",
+        "verify_certificate_hash: [ \"00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF:00:11:22:33:44:55:66:77:88:99:aa:bb:cc:dd:ee:ff\" ]",
+        "verify_certificate_spki: [ AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAE= ]"};
+    static const char *const bad[] = {"verify_certificate_hash: [ \"0011\" ]", "verify_certificate_spki: [ AAAA ]"};
+    for (size_t i = 0; i < 5; i++) {
+        char *yaml = mem_printf("{ name: c, load_assignment: { cluster_name: c }, transport_socket: { name: t, typed_config: { \"@type\": "
+                                TLS_TYPE "UpstreamTlsContext, sni: a.test, common_tls_context: { validation_context: { %s } } } } }",
+                                i < 3 ? good[i] : bad[i - 3]);
+        bool ok = APPLY(&f, URL_CDS, "1", yaml);
+        if (ok != (i < 3)) {
+            fail_msg("%s: %s", yaml, f.err.text);
+        }
+        mem_free(yaml);
+    }
+}
+
 /* ---- the disk ---- */
 
 static void forget_disk(void)
@@ -364,6 +434,9 @@ int main(void)
         TEST(a_listener_waits_for_both_secrets_and_follows_their_change),
         TEST(a_key_of_another_certificate_is_refused_and_the_old_pair_serves),
         TEST(a_mac_key_is_not_taken_from_a_server),
+        TEST(a_rotated_certificate_in_a_file_is_taken_without_a_restart),
+        TEST(a_static_certificate_secret_rotates_too),
+        TEST(pins_are_read_in_both_of_envoys_forms),
         TEST(what_was_accepted_serves_again_from_disk_with_its_secrets_sealed),
         TEST(without_a_key_private_keys_are_left_out),
         TEST(a_damaged_file_is_skipped_and_named),
