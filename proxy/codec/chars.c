@@ -60,6 +60,26 @@ static bool is_value_byte(unsigned char c)
     return (c >= 0x20 && c != 0x7f) || c == '\t';
 }
 
+static size_t span_bytes(const char *p, size_t from, size_t n)
+{
+    for (size_t i = from; i < n; i++) {
+        if (!is_value_byte((unsigned char)p[i])) {
+            return i;
+        }
+    }
+    return n;
+}
+
+/* Eight bytes at once: false only if none is a control byte or 0x7f (a tab, or a byte behind a hit, may say true too). */
+static bool word_is_doubtful(const char *p)
+{
+    const uint64_t ones = 0x0101010101010101u, highs = 0x8080808080808080u;
+    uint64_t x;
+    memcpy(&x, p, sizeof x);
+    uint64_t del = x ^ (ones * 0x7f);
+    return ((((x - ones * 0x20) & ~x) | ((del - ones) & ~del)) & highs) != 0;
+}
+
 size_t chars_value_span(const char *p, size_t n)
 {
     size_t i = 0;
@@ -75,12 +95,12 @@ size_t chars_value_span(const char *p, size_t n)
         }
     }
 #endif
-    for (; i < n; i++) {
-        if (!is_value_byte((unsigned char)p[i])) {
-            return i;
+    for (; n - i >= 8; i += 8) {
+        if (word_is_doubtful(p + i)) {
+            return span_bytes(p, i, n);
         }
     }
-    return n;
+    return span_bytes(p, i, n);
 }
 
 bool chars_is_value(struct slice s)
