@@ -80,6 +80,23 @@ static void fill_api(struct request *r)
     }
 }
 
+void record_detach(struct request *r)
+{
+    struct record *record = &r->record;
+    fill_api(r);
+    struct slice *texts[] = {&record->route,      &record->cluster,      &record->api_id,          &record->api_revision,
+                             &record->operation_id, &record->product_id, &record->subscription_id, &record->user_id,
+                             &r->host.masked_query};
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+        *texts[i] = arena_slice(r->host.arena, *texts[i]);
+    }
+    r->host.snapshot = NULL;
+    r->host.apim = (struct apim_call){0};
+    r->route = (struct route_match){0};
+    r->forward = NULL;
+    r->target.cluster = r->target.hostname = r->target.tunnel = SLICE_NONE;
+}
+
 static void fill_error(struct request *r)
 {
     struct record_error *e = &r->record.last_error;
@@ -137,7 +154,9 @@ void record_finish(struct request *r)
     record->bytes_received = r->down->bytes_in;
     record->bytes_sent = r->down->bytes_out;
     record->request_id = record->correlation_id = r->host.correlation_id;
-    fill_api(r);
+    if (r->held != NULL) {
+        fill_api(r);
+    }
     fill_error(r);
     mask(r);
     for (size_t i = 0; i < r->hcm->n_access_logs; i++) {

@@ -28,18 +28,19 @@ void request_enter(struct request *r, enum request_state next)
     switch (next) {
     case REQUEST_TUNNEL:
         /* A tunnel may live for days: it keeps its listener and cluster's connection, not the configuration. */
-        timer_cancel(&r->timeout);
-        r->record.route = arena_slice(r->host.arena, r->record.route);
-        r->record.cluster = arena_slice(r->host.arena, r->record.cluster);
+        timers_no_timeout(r);
+        timer_cancel(&r->receiving);
+        record_detach(r);
+        held_release(r->owner, &r->held);
         break;
     case REQUEST_REPLIED:
-        timer_cancel(&r->timeout);
+        timers_no_timeout(r);
+        timer_cancel(&r->receiving);
         upstream_cancel(&r->acquire);
         stream_release(&r->up);
         break;
     case REQUEST_ENDED:
-        timer_cancel(&r->timeout);
-        timer_cancel(&r->idle);
+        timers_stop(r);
         upstream_cancel(&r->acquire);
         stream_release(&r->up);
         break;
@@ -51,14 +52,7 @@ void request_enter(struct request *r, enum request_state next)
     }
 }
 
-static void touch(struct request *r)
-{
-    if (r->hcm->stream_idle_timeout_ms != 0 && timer_is_set(&r->idle)) {
-        timer_set_in(&r->idle, r->hcm->stream_idle_timeout_ms);
-    }
-}
-
-/* The whole request has been passed on: from here the route's timeout runs. */
+/* The whole request has been passed on. */
 static void request_complete(struct request *r)
 {
     if (r->request_done) {
@@ -75,7 +69,7 @@ static void pump_request(struct request *r)
     }
     if (pump(r->down, r->up) > 0) {
         r->body_taken = true;
-        touch(r);
+        timers_touch(r);
     }
     if (r->up->out_end) {
         request_complete(r);
@@ -84,15 +78,13 @@ static void pump_request(struct request *r)
 
 static void on_down_readable(void *ctx)
 {
+    timers_received(ctx);
     pump_request(ctx);
 }
 
 static void on_down_writable(void *ctx)
 {
-    struct request *r = ctx;
-    if (r->up != NULL && r->state >= REQUEST_RESPONSE && pump(r->up, r->down) > 0) {
-        touch(r);
-    }
+    request_pump_response(ctx);
 }
 
 static void request_finish(struct request *r)
@@ -109,7 +101,7 @@ static void request_finish(struct request *r)
 static void on_down_closed(void *ctx, const struct err *why)
 {
     struct request *r = ctx;
-    if (why->kind != ERR_NONE) {
+    if (why->kind != ERR_NONE && why->side != ERR_SIDE_LOCAL) {
         r->record.flags |= FLAG_DOWNSTREAM_CONNECTION_TERMINATION;
         r->record.termination = arena_slice(r->host.arena, slice_of(why->text));
         stat_add(r->stats->rq_rx_reset, slot(r), 1);
@@ -121,35 +113,6 @@ static void on_down_closed(void *ctx, const struct err *why)
     request_finish(r);
 }
 
-static void on_idle(struct timer *timer)
-{
-    struct request *r = container_of(timer, struct request, idle);
-    r->record.flags |= FLAG_STREAM_IDLE_TIMEOUT;
-    stat_add(r->stats->rq_timeout, slot(r), 1);
-    if (r->state < REQUEST_RESPONSE) {
-        reply_plain(r, 408, "stream timeout", FLAG_STREAM_IDLE_TIMEOUT, "stream_idle_timeout");
-        return;
-    }
-    r->record.details = SLICE("stream_idle_timeout");
-    stream_reset(r->down, STREAM_CANCEL);
-}
-
-static void on_timeout(struct timer *timer)
-{
-    struct request *r = container_of(timer, struct request, timeout);
-    struct err err;
-    stat_add(r->stats->rq_timeout, slot(r), 1);
-    r->record.flags |= FLAG_UPSTREAM_REQUEST_TIMEOUT;
-    if (r->state >= REQUEST_RESPONSE) {
-        r->record.details = SLICE("response_timeout");
-        stream_reset(r->down, STREAM_CANCEL);
-        return;
-    }
-    err_set(&err, ERR_TIMEOUT, "no answer within the route's timeout");
-    r->stale_retry_done = true;
-    request_upstream_failed(r, &err);
-}
-
 static void on_down_head(void *ctx, struct head *head)
 {
     struct request *r = ctx;
@@ -159,9 +122,7 @@ static void on_down_head(void *ctx, struct head *head)
     r->head = r->host.request = head;
     r->method = head->method;
     record_begin(r);
-    if (r->hcm->stream_idle_timeout_ms != 0) {
-        timer_set_in(&r->idle, r->hcm->stream_idle_timeout_ms);
-    }
+    timers_head(r);
     if (headers_prepare_request(r)) {
         request_route(r);
     }
@@ -189,8 +150,7 @@ void request_create(struct exchanger *e, const struct connection_view *c, struct
     r->host.mac = e->mac;
     r->host.downstream = c->info;
     r->host.reply = reply_local;
-    timer_init(&r->timeout, e->loop, on_timeout);
-    timer_init(&r->idle, e->loop, on_idle);
+    timers_init(r);
     s->events = &down_events;
     s->ctx = r;
     stat_add(r->stats->rq_total, slot(r), 1);
@@ -228,6 +188,7 @@ void request_acquire(struct request *r, bool fresh)
         .stream_events = &request_up_events,
         .stream_ctx = r,
         .raw = r->connect,
+        .extended_connect = !r->connect && r->head->protocol.n > 0,
         .fresh = fresh,
         .downstream = r->down->version,
         .authority = r->head->authority,

@@ -92,10 +92,7 @@ static void start(struct request *r)
         reply_plain(r, status, "", FLAG_NO_CLUSTER, "cluster_not_found");
         return;
     }
-    uint64_t timeout = timeout_of(r);
-    if (timeout != 0 && type.n == 0) {
-        timer_set_in(&r->timeout, timeout);
-    }
+    timers_route(r, type.n == 0 ? timeout_of(r) : 0);
     request_acquire(r, false);
 }
 

@@ -15,13 +15,15 @@ static bool is_idempotent(struct slice method)
     return false;
 }
 
-/* A kept connection that was closed under us says nothing about the endpoint: once, on a fresh one. */
-static bool may_repeat(const struct request *r, const struct err *why)
+/* A kept connection that was closed under us says nothing about the endpoint, nor does a stream the peer never looked
+ * at: once, on a fresh connection. */
+static bool may_repeat(const struct request *r, const struct err *why, bool connected)
 {
-    if (r->stale_retry_done || r->body_taken || !r->target.reused || r->state > REQUEST_FORWARD) {
+    if (r->stale_retry_done || r->body_taken || !connected || r->state > REQUEST_FORWARD) {
         return false;
     }
-    return why->retry == ERR_RETRY_ALWAYS || (why->retry == ERR_RETRY_IF_IDEMPOTENT && is_idempotent(r->method));
+    return why->retry == ERR_RETRY_ALWAYS ||
+           (why->retry == ERR_RETRY_IF_IDEMPOTENT && r->target.reused && is_idempotent(r->method));
 }
 
 static uint32_t failure_flags(const struct err *why, bool connected)
@@ -150,11 +152,12 @@ void request_upstream_failed(struct request *r, const struct err *why)
     bool connected = r->up != NULL;
     stream_release(&r->up);
     upstream_cancel(&r->acquire);
-    if (may_repeat(r, why)) {
+    if (may_repeat(r, why, connected)) {
         r->stale_retry_done = true;
         request_acquire(r, true);
         return;
     }
+    connected |= (r->record.flags & FLAG_UPSTREAM_REQUEST_TIMEOUT) != 0; /* 504, even while still dialling */
     r->record.upstream_failure = arena_slice(r->host.arena, slice_of(why->text));
     r->record.upstream_host = arena_slice(r->host.arena, slice_of(r->target.host));
     if (r->host.apim.match != NULL) {
@@ -173,6 +176,7 @@ static void open_tunnel(struct request *r)
     struct head head;
     head_init(&head, r->host.arena);
     head.status = 200;
+    r->record.upstream_response_us = loop_now_us(r->owner->loop);
     headers_prepare_response(r, &head);
     r->record.status = 200;
     r->record.details = SLICE("via_upstream");
@@ -244,6 +248,29 @@ static bool opens_tunnel(const struct request *r, const struct head *head)
     return head->status == 101 || (is_connect && head->status >= 200 && head->status <= 299);
 }
 
+/* The answer is complete: what is left of the request is not wanted any more. */
+static void check_response_end(struct request *r)
+{
+    if (r->state == REQUEST_RESPONSE && r->down->out_end && !r->down->in_end) {
+        stream_stop_reading(r->down);
+    }
+}
+
+void request_pump_response(struct request *r)
+{
+    if (r->up == NULL || r->state < REQUEST_RESPONSE || r->state > REQUEST_TUNNEL) {
+        return;
+    }
+    if (pump(r->up, r->down) > 0) {
+        timers_touch(r);
+    }
+    r->record.response_trailers = r->up->trailers;
+    check_response_end(r);
+    if (r->up_over && buf_is_empty(&r->up->in)) {
+        stream_release(&r->up);
+    }
+}
+
 static void on_up_head(void *ctx, struct head *head)
 {
     struct request *r = ctx;
@@ -268,32 +295,18 @@ static void on_up_head(void *ctx, struct head *head)
     r->record.details = SLICE("via_upstream");
     r->record.response_start_us = loop_now_us(r->owner->loop);
     bool end = r->up->in_end && buf_is_empty(&r->up->in) && r->up->trailers == NULL;
+    if (r->host.apim.match != NULL) {
+        timers_no_timeout(r); /* forward-request waits for the head only */
+    }
     request_enter(r, opens_tunnel(r, head) ? REQUEST_TUNNEL : REQUEST_RESPONSE);
+    timers_touch(r);
     stream_send_head(r->down, head, end && r->state == REQUEST_RESPONSE);
-    if (!end) {
-        pump(r->up, r->down);
-    }
-}
-
-/* The answer is complete: what is left of the request is not wanted any more. */
-static void check_response_end(struct request *r)
-{
-    if (r->state == REQUEST_RESPONSE && r->down->out_end && !r->down->in_end) {
-        stream_stop_reading(r->down);
-    }
+    request_pump_response(r);
 }
 
 static void on_up_readable(void *ctx)
 {
-    struct request *r = ctx;
-    if (r->state < REQUEST_RESPONSE || r->state > REQUEST_TUNNEL) {
-        return;
-    }
-    if (pump(r->up, r->down) > 0 && timer_is_set(&r->idle)) {
-        timer_set_in(&r->idle, r->hcm->stream_idle_timeout_ms);
-    }
-    r->record.response_trailers = r->up->trailers;
-    check_response_end(r);
+    request_pump_response(ctx);
 }
 
 static void on_up_writable(void *ctx)
@@ -315,14 +328,8 @@ static void on_up_closed(void *ctx, const struct err *why)
         return;
     }
     if (why->kind == ERR_NONE || r->down->out_end) {
-        if (r->state == REQUEST_RESPONSE || r->state == REQUEST_TUNNEL) {
-            pump(r->up, r->down);
-            check_response_end(r);
-        }
-        /* Bytes may still wait for room downstream: the stream is kept until its owner is done with it. */
-        if (buf_is_empty(&r->up->in)) {
-            stream_release(&r->up);
-        }
+        r->up_over = true;
+        request_pump_response(r);
         return;
     }
     r->record.flags |= FLAG_UPSTREAM_CONNECTION_TERMINATION;
