@@ -61,67 +61,6 @@ nghttp2_mem *h2_pool_memory(void)
     return &memory;
 }
 
-struct h2_stream_impl *h2_stream_create(struct h2_session *s, int32_t id, struct arena *arena)
-{
-    size_t cap = 0;
-    struct h2_stream_impl *st = pool_alloc(sizeof *st, &cap);
-    *st = (struct h2_stream_impl){.cap = cap};
-    st->pub.session = s;
-    st->pub.id = id;
-    st->pub.arena = arena;
-    st->pub.out_limit = H2_OUT_LIMIT;
-    buf_init(&st->pub.in);
-    buf_init(&st->out);
-    list_init(&st->pub.link);
-    st->heads_tail = &st->heads;
-    list_push(&s->streams, &st->all);
-    s->open++;
-    return st;
-}
-
-void h2_stream_free(struct h2_stream_impl *st)
-{
-    struct h2_session *s = st->pub.session;
-    list_remove(&st->pub.link);
-    list_remove(&st->all);
-    if (!st->closed) {
-        s->open--;
-    }
-    buf_fini(&st->pub.in);
-    buf_fini(&st->out);
-    if (s->config.server && !st->arena_taken) {
-        arena_destroy(&st->pub.arena);
-    }
-    arena_destroy(&st->trailer_arena);
-    pool_free(st, st->cap);
-}
-
-void h2_stream_event(struct h2_stream_impl *st, unsigned events)
-{
-    if (st->released || !st->visible) {
-        return;
-    }
-    if (st->events == 0) {
-        list_push(&st->pub.session->events, &st->pub.link);
-    }
-    st->events |= events;
-}
-
-void h2_stream_closed(struct h2_stream_impl *st, uint32_t code, bool refused)
-{
-    st->closed = true;
-    st->pub.session->open--;
-    st->pub.was_reset = code != NGHTTP2_NO_ERROR || !st->pub.in_end || !st->out_end_sent;
-    st->pub.reset_code = code;
-    st->pub.refused = refused;
-    buf_fini(&st->out);
-    if (st->released || !st->visible) {
-        h2_stream_free(st);
-        return;
-    }
-    h2_stream_event(st, H2_CLOSED);
-}
-
 int h2_fail(struct h2_session *s, uint32_t code, const char *why)
 {
     s->fail_code = code;
@@ -183,6 +122,7 @@ struct h2_session *h2_create(const struct h2_config *config, struct err *err)
     s->config = *config;
     list_init(&s->streams);
     list_init(&s->events);
+    list_init(&s->lingering);
     buf_init(&s->control);
     h2_guard_init(&s->guard, config);
     if (!start_session(s)) {
@@ -295,11 +235,6 @@ bool h2_receive(struct h2_session *s, struct buf *in, size_t max, struct err *er
         s->input = NULL;
     }
     return ok;
-}
-
-void h2_advance(struct h2_session *s, int64_t now_us)
-{
-    h2_guard_advance(&s->guard, now_us);
 }
 
 struct h2_stream *h2_next_event(struct h2_session *s, unsigned *events)

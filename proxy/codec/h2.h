@@ -57,6 +57,8 @@ void h2_destroy(struct h2_session **s);
 bool h2_receive(struct h2_session *s, struct buf *in, size_t max, struct err *err);
 /* The codec has no clock: tell it the time now and then (before h2_receive), so that what counts against floods decays. */
 void h2_advance(struct h2_session *s, int64_t now_us);
+/* When h2_advance has something to do of its own accord (then h2_produce); 0: nothing. */
+int64_t h2_deadline(const struct h2_session *s);
 /* The next stream to which something happened, with its events; NULL when none is left. */
 struct h2_stream *h2_next_event(struct h2_session *s, unsigned *events);
 bool h2_has_events(const struct h2_session *s);
@@ -83,8 +85,9 @@ void h2_send_trailers(struct h2_stream *st, const struct head *trailers);   /* e
 size_t h2_out_queued(const struct h2_stream *st);
 void h2_taken(struct h2_stream *st, size_t n); /* n bytes left st->in: credit for the peer */
 void h2_reset(struct h2_stream *st, uint32_t code); /* RFC 9113 7 code; H2_CLOSED follows unless released */
-/* The owner is done with the stream: no further event. A server stream whose end was given to us is still sent in full,
- * then the peer is told to stop (NO_ERROR); anything else that is open is reset (CANCEL). */
+/* The owner is done with the stream: no further event. A server stream whose end was given to us is still sent in full;
+ * what the peer goes on sending is dropped up to 64 KB or 1 s, then it is told to stop (NO_ERROR; at once while nobody
+ * called h2_advance). Anything else that is open is reset (CANCEL). */
 void h2_release(struct h2_stream **st);
 
 void h2_goaway_start(struct h2_session *s);  /* first step: last id 2^31-1 */

@@ -10,6 +10,8 @@ enum {
     H2_INTERIM_MAX = 64,       /* 1xx heads on one stream */
     H2_IDS_KNOWN = 1024,       /* latest peer streams whose fate we remember; a power of two */
     H2_HARD_BUDGET_FACTOR = 4, /* decoded head bytes beyond this many limits end the connection */
+    H2_LINGER_BYTES = 64 << 10, /* of an upload that was answered early: read and dropped, then the peer is told */
+    H2_LINGER_US = 1000000,
 };
 
 /*
@@ -65,6 +67,9 @@ struct h2_stream_impl {
     bool final_head; /* the request's or the final response's head has arrived */
     bool visible;    /* the owner knows the stream */
     bool released, closed;
+    struct list linger; /* released, answered in full, the peer is still sending: oldest first */
+    int64_t linger_until_us;
+    size_t lingered;
     bool arena_taken; /* by the owner, who outlives it until h2_release */
     struct buf out;
     bool out_end;      /* the owner gave the end */
@@ -78,7 +83,8 @@ struct h2_session {
     nghttp2_session *ng;
     struct h2_config config;
     struct h2_guard guard;
-    struct list streams, events;
+    struct list streams, events, lingering;
+    int64_t now_us; /* 0: nobody told */
     unsigned open;
     const struct buf *input; /* while receiving: DATA is shared from its front piece */
     struct slice piece;
@@ -103,6 +109,9 @@ struct h2_stream_impl *h2_stream_create(struct h2_session *s, int32_t id, struct
 void h2_stream_free(struct h2_stream_impl *st);
 void h2_stream_event(struct h2_stream_impl *st, unsigned events);
 void h2_stream_closed(struct h2_stream_impl *st, uint32_t code, bool refused);
+/* The answer is out, the owner gone, the upload goes on: it is dropped for a while before NO_ERROR stops it. */
+void h2_stream_linger(struct h2_stream_impl *st);
+void h2_stream_dropped(struct h2_stream_impl *st, size_t n);
 /* nghttp2 says nothing of DATA it ignores: was it for a stream the peer itself had ended? 0, or as h2_fail. */
 int h2_check_data(struct h2_session *s, int32_t id);
 /* Ends the connection from inside a callback; returns what the callback returns. */

@@ -254,6 +254,9 @@ static int on_data(nghttp2_session *ng, uint8_t flags, int32_t id, const uint8_t
     }
     struct h2_stream_impl *st = stream_of(s, id);
     if (st == NULL || st->released) {
+        if (st != NULL) {
+            h2_stream_dropped(st, n);
+        }
         return 0;
     }
     const char *p = (const char *)data;

@@ -178,7 +178,7 @@ static int on_frame_send(nghttp2_session *ng, const nghttp2_frame *frame, void *
     if (st != NULL) {
         st->out_end_sent = true;
         if (st->released && !st->pub.in_end) {
-            nghttp2_submit_rst_stream(ng, NGHTTP2_FLAG_NONE, frame->hd.stream_id, NGHTTP2_NO_ERROR);
+            h2_stream_linger(st);
         }
     }
     return 0;
@@ -346,6 +346,6 @@ void h2_release(struct h2_stream **pub)
     if (!st->out_end || !server) {
         h2_reset(&st->pub, NGHTTP2_CANCEL);
     } else if (st->out_end_sent && !st->pub.in_end) {
-        h2_reset(&st->pub, NGHTTP2_NO_ERROR);
+        h2_stream_linger(st);
     }
 }

@@ -93,6 +93,23 @@ static void mark_sent_from(struct h2_link *link, uint64_t from)
     }
 }
 
+static void wait_for_deadline(struct h2_link *link)
+{
+    int64_t due = h2_deadline(link->session), now = loop_now_us(link->loop);
+    if (due != 0 && !timer_is_set(&link->timer)) {
+        timer_set_in(&link->timer, due > now ? (uint64_t)(due - now) / 1000 + 1 : 1);
+    }
+}
+
+static void on_deadline(struct timer *timer)
+{
+    struct h2_link *link = container_of(timer, struct h2_link, timer);
+    if (!link->over) {
+        h2_advance(link->session, loop_now_us(link->loop));
+        h2_link_flush(link);
+    }
+}
+
 static void run_flush(struct loop_task *task)
 {
     struct h2_link *link = container_of(task, struct h2_link, flush);
@@ -110,6 +127,7 @@ static void run_flush(struct loop_task *task)
     if (h2_has_events(link->session) || h2_is_done(link->session)) {
         loop_deliver(link->loop, &link->deliver);
     }
+    wait_for_deadline(link);
 }
 
 void h2_link_flush(struct h2_link *link)
@@ -174,6 +192,7 @@ static void end(struct h2_link *link, const struct err *why, uint64_t bytes_out)
     detach_halves(link, bytes_out);
     loop_task_cancel(&link->deliver);
     loop_task_cancel(&link->flush);
+    timer_cancel(&link->timer);
     loop_deliver(link->loop, &link->ended);
 }
 
@@ -250,6 +269,7 @@ void h2_link_init(struct h2_link *link, const struct h2_role *role, struct trans
     loop_task_init(&link->deliver, run_deliver);
     loop_task_init(&link->flush, run_flush);
     loop_task_init(&link->ended, run_ended);
+    timer_init(&link->timer, link->loop, on_deadline);
     link->info_text = transport_info_copy(&link->info, &t->info);
     transport_own(t, &transport_events, link);
     h2_link_flush(link);
