@@ -184,7 +184,7 @@ static bool is_pending_tunnel(const struct h1_call *call)
 
 static size_t room(const struct stream *s)
 {
-    struct h1_call *call = of((struct stream *)(uintptr_t)s);
+    const struct h1_call *call = container_of(s, struct h1_call, s);
     if (call->c == NULL || call->c->t == NULL || call->over) {
         return STREAM_IN_LIMIT; /* swallowed: on_closed is on its way */
     }
@@ -192,7 +192,6 @@ static size_t room(const struct stream *s)
         return 0;
     }
     size_t queued = transport_queued(call->c->t), high = call->c->t->out_high;
-    call->starved = call->starved || queued >= high;
     return queued < high ? high - queued : 0;
 }
 

@@ -114,8 +114,7 @@ static void on_readable(void *ctx)
 static void on_writable(void *ctx)
 {
     struct h1_client *c = ctx;
-    if (c->call != NULL && !c->call->over && c->call->starved) {
-        c->call->starved = false;
+    if (c->call != NULL && !c->call->over) {
         c->call->s.events->on_writable(c->call->s.ctx);
     }
 }

@@ -45,7 +45,7 @@ struct h1_call { /* one stream; its own pooled memory, freed at the end of the t
     bool head_sent;
     bool got_bytes; /* of the answer */
     bool got_head;  /* the final one */
-    bool told_end, starved;
+    bool told_end;
     bool over; /* on_closed is due or was said */
     bool released;
 };

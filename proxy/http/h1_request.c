@@ -184,12 +184,11 @@ static void send_trailers(struct stream *s, const struct head *trailers)
 
 static size_t room(const struct stream *s)
 {
-    struct h1_request *q = of((struct stream *)(uintptr_t)s);
+    const struct h1_request *q = container_of(s, struct h1_request, s);
     if (q->c == NULL || q->c->t == NULL || q->over) {
         return STREAM_IN_LIMIT; /* swallowed: on_closed is on its way */
     }
     size_t queued = transport_queued(q->c->t), high = q->c->t->out_high;
-    q->starved = q->starved || queued >= high;
     return queued < high ? high - queued : 0;
 }
 

@@ -246,8 +246,7 @@ static void on_readable(void *ctx)
 static void on_writable(void *ctx)
 {
     struct h1_server *c = ctx;
-    if (c->request != NULL && !c->request->over && c->request->starved) {
-        c->request->starved = false;
+    if (c->request != NULL && !c->request->over) {
         c->request->s.events->on_writable(c->request->s.ctx);
     }
 }

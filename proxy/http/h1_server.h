@@ -56,7 +56,6 @@ struct h1_request { /* one stream; lives in its arena */
     bool head_sent;    /* the final head */
     bool continue_due; /* the peer waits for 100 Continue */
     bool discarding;   /* the owner wants no more of the body */
-    bool starved;      /* the owner was told there is no room */
     bool over;         /* on_closed is due or was said */
     bool released;
 };

@@ -28,9 +28,9 @@ struct h2_link {
     unsigned refs; /* the connection itself, and each stream until its release: stream.info lives here */
     struct loop_task deliver, flush, ended;
     struct timer timer; /* what the session wants to do at a time of its own */
-    bool over;     /* ends in this turn; nothing is read or written any more */
-    bool answered; /* a stream ended in order: the connection is a kept one */
-    bool silent;   /* the owner ended it and hears nothing */
+    bool over;          /* ends in this turn; nothing is read or written any more */
+    bool answered;      /* a stream ended in order: the connection is a kept one */
+    bool silent;        /* the owner ended it and hears nothing */
     struct err why;
     struct transport_info info;
     char *info_text;

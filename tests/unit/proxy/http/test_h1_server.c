@@ -414,6 +414,32 @@ static void writing_stops_at_the_transports_mark_and_resumes(void **state)
     assert_true(stream_room(o->s) > 0);
 }
 
+static void an_echo_that_fills_its_room_exactly_is_woken_again(void **state)
+{
+    (void)state;
+    v.hold = true;
+    say(&p, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 200000\r\n\r\n");
+    struct owner *o = &v.streams[0];
+    respond_head(o, 200, 200000, false);
+    static char block[200000];
+    memset(block, 'x', sizeof block);
+    say_bytes(&p, block, sizeof block);
+    unsigned woken;
+    do { /* what the exchange's pump does */
+        size_t n = o->s->in.len < stream_room(o->s) ? o->s->in.len : stream_room(o->s);
+        struct buf b;
+        buf_init(&b);
+        buf_move(&b, &o->s->in, n);
+        bool end = o->s->in_end && o->s->in.len == 0;
+        woken = o->readable + o->writable;
+        stream_send(o->s, &b, end);
+        stream_taken(o->s, n);
+        settle();
+    } while (!o->closed && o->readable + o->writable > woken);
+    assert_true(o->closed && o->why.kind == ERR_NONE);
+    assert_true(p.heard.n > 200000);
+}
+
 static void a_slow_head_is_answered_408(void **state)
 {
     (void)state;
@@ -501,6 +527,7 @@ int main(void)
         T(a_refused_connect_closes_so_that_tunnel_bytes_are_no_request),
         T(what_nobody_takes_is_not_read_without_bound),
         T(writing_stops_at_the_transports_mark_and_resumes),
+        T(an_echo_that_fills_its_room_exactly_is_woken_again),
         T(a_slow_head_is_answered_408),
         T(the_protocol_is_known_by_its_preface),
         T(an_aborted_server_tells_its_streams_and_not_its_owner),
