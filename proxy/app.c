@@ -17,21 +17,33 @@ struct swap_step {
     struct worker *worker;
 };
 
+/*
+ * When no configuration is on its way to a worker: descriptors that nothing names any more are closed, and the process
+ * before us may drain. Both only once all that is to be served is there: until then the sockets it gave us are kept for
+ * listeners that the control server has yet to send.
+ */
+static void settle(struct app *a)
+{
+    struct strbuf missing;
+    strbuf_init(&missing);
+    if (a->swaps == 0 && (!app_handover_is_due(a) || store_is_ready(a->store, &missing))) {
+        listen_sockets_trim(a->sockets, store_snapshot(a->store));
+        app_handover_done(a);
+    }
+    strbuf_fini(&missing);
+}
+
 static void swap_done(void *arg)
 {
     struct swap *s = arg;
     struct app *a = s->app;
     uint64_t generation = s->generation;
-    if (--a->swaps == 0) { /* else a worker may still accept from what only the next one brings back or drops */
-        listen_sockets_trim(a->sockets, s->snapshot);
-    }
+    a->swaps--;
     snapshot_unref(&s->snapshot);
     mem_free(s->fds);
     mem_free(s);
-    if (a->state == APP_STARTING) {
-        a->state = APP_SERVING;
-        app_handover_done(a);
-    }
+    a->state = a->state == APP_STARTING ? APP_SERVING : a->state;
+    settle(a);
     app_ads_applied(a, generation);
 }
 
@@ -246,6 +258,9 @@ static void on_reclaim(struct timer *timer)
 {
     struct app *a = container_of(timer, struct app, reclaim);
     store_reclaim(a->store);
+    if (app_handover_is_due(a) && a->state == APP_SERVING) {
+        settle(a);
+    }
     timer_set_in(timer, RECLAIM_MS);
 }
 

@@ -67,6 +67,11 @@ bool app_handover_inherit(struct app *a, struct err *err)
     return true;
 }
 
+bool app_handover_is_due(const struct app *a)
+{
+    return a->handover != NULL && a->handover->before != NULL;
+}
+
 void app_handover_done(struct app *a)
 {
     struct app_handover *h = a->handover;

@@ -63,6 +63,7 @@ void app_admin_stop(struct app *a);
 
 /* app_handover.c: sockets from the process before, to the one after */
 bool app_handover_inherit(struct app *a, struct err *err); /* before the first publish */
+bool app_handover_is_due(const struct app *a);             /* the process before us waits for our word */
 void app_handover_done(struct app *a);                     /* we accept: the one before may drain */
 bool app_handover_serve(struct app *a, struct err *err);   /* wait for the one after */
 void app_handover_stop(struct app *a);
