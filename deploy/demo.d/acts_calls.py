@@ -36,9 +36,10 @@ class Calls:
         extra = "" if self.demo.namespaces else f" --resolve {name}:{port}:{p.app[0]}"
         return f"'{base}{path}'{extra}"
 
-    def call(self, title, text, founding=(), host="app"):
-        """Prints a step: command, status, body, address seen, log line. Returns the answer and the record's fields."""
-        number = self.out.step(title)
+    def call(self, title, text, founding=(), host="app", probe=""):
+        """Prints a step: command, status, body, address seen, log line. Returns the answer and the record's fields.
+        title None: it belongs to the step before. probe: stands in the URL, and so finds the record among others."""
+        number = self.out.step(title) if title else self.out.number
         for name in founding:
             self.step_of.setdefault(name, []).append(number)
         log = self.logs[host]
@@ -46,7 +47,7 @@ class Calls:
         command = f"curl -sS -i --max-time 20 {text}"
         self.out.show("run", self.demo.host(host).shown(command))
         answer = Answer(self.shell(host, command))
-        record = log.next() if answer.status else None
+        record = log.next(probe) if answer.status else None
         self.out.show("status", answer.line if answer.status else f"none: {answer.error}")
         if answer.body:
             self.out.show("body", answer.body if len(answer.body) < 700 else answer.body[:700] + " …")
@@ -109,6 +110,7 @@ def allow_list(calls):
         after = turned_away(calls)
         out.show("status", answer.line or f"none: {answer.error}")
         if answer.body:
+            out.show("body", answer.body)
             out.show("seen", answer.json.get("peer"))
         out.show("counter", f"turned away: {before} → {after}")
         return answer, before, after
@@ -222,10 +224,12 @@ def function_app(calls):
     calls.good(answer, fields, p.private, "function-app", "greet")
     seen = answer.json.get("headers", {}).get("x-functions-key")
     calls.check(seen == digest(demo.secrets["host key of the Function App"].decode()), "the Function App got its key")
-    number = calls.out.step("The Function App without its key")
-    url = p.urls["function-app"] + "/api/greet"
-    answer = Answer(calls.shell("app", f"curl -sS -i --max-time 5 --cacert $D/pki/ca.pem {url}"))
+    calls.out.step("The Function App without its key")
+    command = f"curl -sS -i --max-time 5 --cacert $D/pki/ca.pem {p.urls['function-app']}/api/greet"
+    calls.out.show("run", demo.host("app").shown(command))
+    answer = Answer(calls.shell("app", command))
     calls.out.show("status", answer.line)
+    calls.out.show("body", answer.body)
     calls.check(answer.status == 401, "it refuses: the header above was needed")
 
 

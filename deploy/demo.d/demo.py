@@ -70,6 +70,7 @@ def main():
     parser.add_argument("--rate", type=float, default=20)
     args = parser.parse_args()
     out = Transcript(args.check)
+    signal.signal(signal.SIGINT, interrupted)
     signal.signal(signal.SIGTERM, interrupted)
     signal.signal(signal.SIGHUP, interrupted)
     folder = tempfile.mkdtemp(prefix="egret-demo.")

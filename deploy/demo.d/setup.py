@@ -53,7 +53,7 @@ class Place:
             "dead-internal": f"http://{users}:3999",
             "function-app": f"https://{function}:7071",
             "conference": f"https://{host('conference')}{port}", "echo-api": f"https://{host('echo')}{port}/api",
-            "weather": f"https://{host('weather')}{port}", "calendar": f"https://{host('weather')}{port}/calendar",
+            "weather": f"https://{host('weather')}{port}/weather", "calendar": f"https://{host('weather')}{port}/calendar",
             "dead-external": f"https://{host('conference')}:{self.dead_third_port}",
             "self-hosted-api": f"http://{self.onprem[0]}:3001",
         }
@@ -147,12 +147,7 @@ class Demo:
     def new_key(self, subscription, which):
         key = secrets.token_hex(16)
         self.keys[subscription, which] = key
-        title = f"key of {subscription} ({which})"
-        while title in self.secrets:
-            title += ", older"
-            if title not in self.secrets:
-                break
-        self.secrets[title] = key.encode()
+        self.secrets[f"key of {subscription} ({which})"] = key.encode()
         self.write_secret(f"{subscription}.{which}", key)
 
     def write_secret(self, name, text):
@@ -193,7 +188,7 @@ class Demo:
         os.rename(path + ".new", path)
 
     def write_overrides(self):
-        """configuration.demo.yaml as APIOps has it: this environment's keys, secret values and, without names, URLs."""
+        """configuration.demo.yaml as APIOps has it (JSON is YAML): this environment's keys, secret values and, without names, URLs."""
         doc = {"apimServiceName": "nnapi-external",
                "subscriptions": [{"name": s, "properties": {"primaryKey": self.keys[s, "primary"],
                                                             "secondaryKey": self.keys[s, "secondary"]}}
@@ -206,18 +201,26 @@ class Demo:
             doc["backends"] = [{"name": "function-app", "properties": {"url": self.place.urls["function-app"] + "/api"}}]
         self.replace(self.path("configuration.demo.yaml"), json.dumps(doc, indent=1) + "\n")
 
-    def change_api(self, name, **properties):
-        """Changes an API's file in the folder; without names its URL stands in the overrides. Returns the time."""
-        if not self.namespaces and "serviceUrl" in properties:
-            self.place.urls[name] = properties["serviceUrl"]
-            self.write_overrides()
-            return time.time()
-        path = self.path("apim", "apis", name, "apiInformation.json")
-        with open(path) as f:
-            doc = json.load(f)
-        doc["properties"].update(properties)
-        self.replace(path, json.dumps(doc, indent=2) + "\n")
-        return time.time()
+    def api_file(self, name):
+        """Where the URL of an API's backend stands: its own file, or without names the overrides."""
+        return f"$D/apim/apis/{name}/apiInformation.json" if self.namespaces else "$D/configuration.demo.yaml"
+
+    def change_url(self, name, new):
+        """The command that gives an API another backend URL. sed -i writes a new file and renames it."""
+        old, self.place.urls[name] = self.place.urls[name], new
+        return f"sed -i 's#\"{old}\"#\"{new}\"#' {self.api_file(name)}"
+
+    def rotate_key(self, subscription, which):
+        """The command that replaces a key in the overrides; read_key() then tells this program."""
+        key = f"$D/keys/{subscription}.{which}"
+        return (f"openssl rand -hex 16 | tr -d '\\n' >{key}.new && "
+                f'sed -i "s/$(cat {key})/$(cat {key}.new)/" $D/configuration.demo.yaml && mv {key}.new {key}')
+
+    def read_key(self, subscription, which):
+        with open(self.path("keys", f"{subscription}.{which}")) as f:
+            key = f.read()
+        self.keys[subscription, which] = key
+        self.secrets[f"key of {subscription} ({which}), the new one"] = key.encode()
 
     # ---- programs
 

@@ -70,11 +70,11 @@ class GatewayLog:
             f.seek(self.at)
             return f.read().decode(errors="replace")
 
-    def next(self, seconds=5):
-        """The first record since mark(), or None."""
+    def next(self, probe="", seconds=5):
+        """The first record since mark() that holds `probe`, or None."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            records = records_of(self.fresh())
+            records = [r for r in records_of(self.fresh()) if probe in r]
             if records:
                 return records[0]
             time.sleep(0.03)

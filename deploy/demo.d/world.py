@@ -21,8 +21,8 @@ def sh(*args, check=True, **kw):
 
 
 class Process:
-    def __init__(self, name, popen, log):
-        self.name, self.popen, self.log = name, popen, log
+    def __init__(self, name, popen, log, shown=""):
+        self.name, self.popen, self.log, self.shown = name, popen, log, shown
 
     @property
     def pid(self):
@@ -79,7 +79,7 @@ class Host:
         with open(log, "ab") as f:
             p = subprocess.Popen(self.command(*args), stdin=subprocess.DEVNULL, stdout=output or f, stderr=f,
                                  start_new_session=True, env={**os.environ, **env})
-        process = Process(name, p, log)
+        process = Process(name, p, log, self.shown(" ".join(str(a) for a in args)).replace(self.world.folder, "$D"))
         self.world.processes.append(process)
         return process
 
