@@ -1,7 +1,12 @@
 /* What a request leaves behind: counters and one record for each access logger. */
 #include "proxy/exchange/internal.h"
 
-/* "…?a=b&subscription-key=***": the value of that query parameter, wherever it stands. */
+static bool is_masked(struct arena *arena, struct slice name, struct slice parameter)
+{
+    return parameter.p == NULL || slice_eq_nocase(path_decode(name, arena), parameter);
+}
+
+/* "…?a=b&subscription-key=***": the value of that query parameter, wherever it stands; SLICE_NONE: of each. */
 struct slice mask_query(struct arena *arena, struct slice url, struct slice parameter)
 {
     struct slice query, name, value;
@@ -9,7 +14,7 @@ struct slice mask_query(struct arena *arena, struct slice url, struct slice para
     struct slice scan = query;
     bool found = false;
     while (query.p != NULL && query_next(&scan, &name, &value)) {
-        found |= value.p != NULL && slice_eq_nocase(path_decode(name, arena), parameter);
+        found |= value.p != NULL && is_masked(arena, name, parameter);
     }
     if (!found) {
         return url;
@@ -18,7 +23,7 @@ struct slice mask_query(struct arena *arena, struct slice url, struct slice para
     char separator = '?';
     scan = query;
     while (query_next(&scan, &name, &value)) {
-        bool hide = slice_eq_nocase(path_decode(name, arena), parameter);
+        bool hide = is_masked(arena, name, parameter);
         text = arena_printf(arena, "%s%c%.*s%s%.*s", text, separator, SLICE_ARG(name), value.p == NULL ? "" : "=",
                             SLICE_ARG(hide ? SLICE("***") : value));
         separator = '&';
@@ -94,7 +99,7 @@ void record_detach(struct request *r)
     r->host.apim = (struct apim_call){0};
     r->route = (struct route_match){0};
     r->forward = NULL;
-    r->target.cluster = r->target.hostname = r->target.tunnel = SLICE_NONE;
+    r->target.cluster = r->target.hostname = SLICE_NONE;
 }
 
 static void fill_error(struct request *r)
@@ -111,18 +116,33 @@ static void fill_error(struct request *r)
     }
 }
 
+/* A key may come under its usual name to an API that has renamed it; which API was meant may not be known at all. */
+static struct slice mask_url(struct request *r, struct slice url)
+{
+    if (r->host.masks_whole_query) {
+        return mask_query(r->host.arena, url, SLICE_NONE);
+    }
+    url = mask_query(r->host.arena, url, SLICE("subscription-key"));
+    return r->host.masked_query.n == 0 ? url : mask_query(r->host.arena, url, r->host.masked_query);
+}
+
+static bool is_masked_header(const struct request *r, const struct field *f)
+{
+    return f->never_index || slice_eq(f->name, SLICE("ocp-apim-subscription-key")) ||
+           (r->host.masked_header.n > 0 && slice_eq(f->name, r->host.masked_header));
+}
+
 static void mask(struct request *r)
 {
     struct record *record = &r->record;
-    struct slice parameter = r->host.masked_query.n > 0 ? r->host.masked_query : SLICE("subscription-key");
-    struct arena *arena = r->host.arena;
     struct slice authority = record->url;
-    record->original_path = mask_query(arena, record->original_path, parameter);
-    record->upstream_url = mask_query(arena, record->upstream_url, parameter);
-    record->url = slice_of(arena_printf(arena, "%.*s://%.*s%.*s", SLICE_ARG(r->head->scheme), SLICE_ARG(authority),
+    record->original_path = mask_url(r, record->original_path);
+    record->upstream_url = mask_url(r, record->upstream_url);
+    r->head->path = mask_url(r, r->head->path);
+    record->url = slice_of(arena_printf(r->host.arena, "%.*s://%.*s%.*s", SLICE_ARG(r->head->scheme), SLICE_ARG(authority),
                                         SLICE_ARG(record->original_path)));
-    for (unsigned i = 0; r->host.masked_header.n > 0 && i < r->head->n; i++) {
-        if (slice_eq(r->head->fields[i].name, r->host.masked_header)) {
+    for (unsigned i = 0; i < r->head->n; i++) {
+        if (is_masked_header(r, &r->head->fields[i])) {
             r->head->fields[i].value = SLICE("***");
         }
     }

@@ -96,11 +96,22 @@ static void start(struct request *r)
     request_acquire(r, false);
 }
 
+static bool serves_apis(const struct request *r)
+{
+    for (size_t i = 0; i < r->hcm->n_filters; i++) {
+        if (r->hcm->filters[i].type == &apim_filter_type && !r->hcm->filters[i].disabled) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* view: NULL when no virtual host has this name, which APIM answers like any other call that fits nothing. */
 static void start_api(struct request *r, const struct route_request *view)
 {
     const struct apim_table *table = apim_set_table(snapshot_apim(r->host.snapshot));
     r->record.apim = true;
-    if (table == NULL) {
+    if (table == NULL || view == NULL) {
         r->apim_match = (struct apim_match){.reason = APIM_NO_API};
     } else {
         apim_match(table, view, r->host.arena, &r->apim_match);
@@ -169,6 +180,12 @@ void request_route(struct request *r)
         start_api(r, &view);
         return;
     case ROUTE_NO_HOST:
+        if (serves_apis(r)) {
+            start_api(r, NULL);
+            return;
+        }
+        no_route(r, "route_not_found");
+        return;
     case ROUTE_NO_MATCH:
         no_route(r, "route_not_found");
         return;

@@ -112,6 +112,16 @@ static enum filter_verdict check_key(const struct apim_filter_config *config, st
     return FILTER_CONTINUE;
 }
 
+static void mask_key(struct filter_host *host, const struct apim_api *api)
+{
+    if (api == NULL) {
+        host->masks_whole_query = true;
+        return;
+    }
+    host->masked_header = lower_case(host->arena, api->conf.key_header);
+    host->masked_query = api->conf.key_query;
+}
+
 /* APIM without forward-request: straight to outbound with an empty 200. */
 static enum filter_verdict answer_empty(struct filter_host *host)
 {
@@ -127,12 +137,11 @@ static enum filter_verdict on_request(const struct http_filter *filter, struct f
     if (match == NULL) {
         return FILTER_CONTINUE; /* an ordinary route */
     }
+    mask_key(host, match->api);
     if (match->reason != APIM_MATCHED) {
         apim_reply_not_found(host);
         return FILTER_REPLIED;
     }
-    host->masked_header = lower_case(host->arena, match->api->conf.key_header);
-    host->masked_query = match->api->conf.key_query;
     if (check_key(config, host) == FILTER_REPLIED) {
         return FILTER_REPLIED;
     }

@@ -54,9 +54,10 @@ struct filter_host {
     struct apim_call apim;
     struct filter_error error;
     void (*reply)(struct filter_host *host, const struct local_reply *reply);
-    /* Names of query parameters whose values never reach a log. */
+    /* What carries a key in this request: its value never reaches a log. */
     struct slice masked_query;
     struct slice masked_header;
+    bool masks_whole_query; /* it is not known which parameter that is */
 };
 
 struct http_filter { /* what a filter's extension object starts with */
