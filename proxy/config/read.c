@@ -13,7 +13,7 @@
 
 void reader_init(struct reader *r, const struct build_env *env, struct err *err)
 {
-    *r = (struct reader){.env = env, .err = err, .arena = arena_create(1024), .scratch = arena_create(0)};
+    *r = (struct reader){.env = env, .err = err, .arena = arena_create(512), .scratch = arena_create(0)};
 }
 
 void reader_done(struct reader *r)

@@ -6,7 +6,7 @@
 #include "proto/pack.h"
 #include "proxy/config/store_inside.h"
 
-enum { RECLAIM_SLICE = 4000 }; /* objects a call: well below a millisecond */
+enum { RECLAIM_SLICE = 1000 }; /* objects a call */
 
 /* ---- what builders may look up ---- */
 
@@ -132,6 +132,11 @@ void store_destroy(struct config_store **s)
 struct snapshot *store_snapshot(struct config_store *s)
 {
     return s->current;
+}
+
+size_t store_unknown_fields(const struct config_store *s)
+{
+    return s->unknown_fields;
 }
 
 void store_reclaim(struct config_store *s)

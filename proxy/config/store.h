@@ -92,5 +92,7 @@ bool store_check_files(struct config_store *s, bool *changed, struct err *err);
 /* /config_dump in Envoy's shape, secrets redacted. */
 void store_dump(const struct config_store *s, struct strbuf *json);
 
+size_t store_unknown_fields(const struct config_store *s); /* of dynamic resources, so far: fields that nobody knows */
+
 /* Frees what no snapshot and no tunnel refers to any more, a slice at a time (main thread, on a timer). */
 void store_reclaim(struct config_store *s);

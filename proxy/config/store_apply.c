@@ -8,7 +8,8 @@
 
 struct incoming {
     struct slice name, bytes;
-    bool heartbeat; /* a wrapper without content: what we have is confirmed */
+    struct entry *entry; /* NULL: a name that is new */
+    bool heartbeat;      /* a wrapper without content: what we have is confirmed */
 };
 
 /* The name stands in field 1 of every type. It is wanted even when the rest cannot be read: a malformed resource must
@@ -175,7 +176,7 @@ static bool is_return(struct config_store *s, struct entry *e, struct slice byte
 static void accept_one(struct config_store *s, enum resource_type type, const struct incoming *in,
                        struct slice version)
 {
-    struct entry *e = store_entry(s, type, in->name);
+    struct entry *e = in->entry;
     struct err err;
     err_clear(&err);
     if (e != NULL && e->is_static) {
@@ -224,60 +225,75 @@ static void remove_absent(struct config_store *s, enum resource_type type)
 {
     for (struct map_item *i = map_first(s->types[type].entries); i != NULL; i = map_next(i)) {
         struct entry *e = map_value(i);
-        if (!e->seen && !e->is_static && !e->gone && !e->dead) {
+        if (e->seen == 0 && !e->is_static && !e->gone && !e->dead) {
             remove_entry(s, e);
         }
-        e->seen = false;
     }
-}
-
-/* Counts each name; a map from name to a pointer that only says "twice". */
-static struct map *count_names(const struct incoming *list, size_t n)
-{
-    static char once, twice;
-    struct map *names = map_create(NULL);
-    for (size_t i = 0; i < n; i++) {
-        map_put(names, list[i].name, map_has(names, list[i].name) ? &twice : &once);
-    }
-    for (size_t i = 0; i < n; i++) {
-        if (map_get(names, list[i].name) == &once) {
-            map_del(names, list[i].name);
-        }
-    }
-    return names; /* those that stand twice */
 }
 
 struct batch {
     struct incoming *list;
     size_t n;
-    struct map *doubles;
+    struct map *fresh; /* names without an entry → how often they stand, 1 or 2 */
 };
 
-static void mark_seen(struct config_store *s, enum resource_type type, const struct batch *b)
+static const char marks[3]; /* addresses that stand for numbers in batch.fresh */
+
+static void *mark(int number)
 {
+    return (void *)(uintptr_t)&marks[number];
+}
+
+static void count_names(struct config_store *s, enum resource_type type, struct batch *b)
+{
+    b->fresh = map_create(NULL);
     for (size_t i = 0; i < b->n; i++) {
-        struct entry *e = store_entry(s, type, b->list[i].name);
-        if (e != NULL) {
-            e->seen = true;
+        struct incoming *in = &b->list[i];
+        in->entry = store_entry(s, type, in->name);
+        if (in->entry == NULL) {
+            map_put(b->fresh, in->name, mark(map_has(b->fresh, in->name) ? 2 : 1));
+        } else if (in->entry->seen < 2) {
+            in->entry->seen++;
         }
     }
 }
 
-static void accept_batch(struct config_store *s, enum resource_type type, const struct batch *b, struct slice version)
+static void forget_names(struct batch *b)
+{
+    for (size_t i = 0; i < b->n; i++) {
+        if (b->list[i].entry != NULL) {
+            b->list[i].entry->seen = 0;
+        }
+    }
+    map_destroy(&b->fresh);
+}
+
+/* true: refused, at the first of its places in the update; the others are passed over. */
+static bool refuse_double(struct config_store *s, struct batch *b, const struct incoming *in, struct slice version)
+{
+    bool twice = in->entry != NULL ? in->entry->seen == 2 : map_get(b->fresh, in->name) == mark(2);
+    bool said = in->entry != NULL ? in->entry->seen == 3 : map_get(b->fresh, in->name) == mark(0);
+    if (twice) {
+        store_refuse(s, in->entry, in->name, version, "stands twice in this update");
+        if (in->entry != NULL) {
+            in->entry->seen = 3;
+        } else {
+            map_put(b->fresh, in->name, mark(0));
+        }
+    }
+    return twice || said;
+}
+
+static void accept_batch(struct config_store *s, enum resource_type type, struct batch *b, struct slice version)
 {
     for (size_t i = 0; i < b->n; i++) {
         const struct incoming *in = &b->list[i];
         if (in->heartbeat || (!resource_kinds[type].wildcard && !is_wanted(s, type, in->name))) {
             continue;
         }
-        if (map_has(b->doubles, in->name)) {
-            if (map_get(b->doubles, in->name) != b) {
-                store_refuse(s, store_entry(s, type, in->name), in->name, version, "stands twice in this update");
-                map_put(b->doubles, in->name, (void *)(uintptr_t)b); /* said once */
-            }
-            continue;
+        if (!refuse_double(s, b, in, version)) {
+            accept_one(s, type, in, version);
         }
-        accept_one(s, type, in, version);
     }
 }
 
@@ -291,10 +307,9 @@ void store_accept(struct config_store *s, enum resource_type type, const struct 
     for (size_t i = 0; i < u->n; i++) {
         b.n += unwrap(s, u, i, arena, &b.list[b.n]);
     }
-    b.doubles = count_names(b.list, b.n);
+    count_names(s, type, &b);
     /* Absence counts only when every resource of the update could be named. */
     if (resource_kinds[type].wildcard && s->n_refusals == refused_before) {
-        mark_seen(s, type, &b);
         remove_absent(s, type);
     }
     accept_batch(s, type, &b, u->version);
@@ -306,7 +321,7 @@ void store_accept(struct config_store *s, enum resource_type type, const struct 
         t->version = slice_make(mem_str_slice(u->version), u->version.n);
         t->dirty = true;
     }
-    map_destroy(&b.doubles);
+    forget_names(&b);
     mem_free(b.list);
     arena_destroy(&arena);
 }

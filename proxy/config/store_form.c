@@ -70,7 +70,7 @@ static bool form_build(struct config_store *s, enum resource_type type, struct f
 struct form *form_create(struct config_store *s, enum resource_type type, struct slice bytes, struct slice version,
                          bool is_static, struct err *err)
 {
-    struct arena *arena = arena_create(bytes.n + 512);
+    struct arena *arena = arena_create(bytes.n + version.n + 256);
     struct form *f = arena_zalloc(arena, sizeof *f);
     f->arena = arena;
     f->bytes = arena_slice(arena, bytes);

@@ -37,7 +37,7 @@ struct entry {
     bool stuck;   /* warming, complete, but it cannot be built: until a secret it names changes */
     bool touched; /* in store.touched */
     bool dead;    /* to be freed once published */
-    bool seen;    /* in the update being applied */
+    uint8_t seen; /* in the update being applied: how often, 3: refused for that */
     struct refusal { /* the last form that was refused, until one is accepted */
         char *reason, *version;
         int64_t when_us;
