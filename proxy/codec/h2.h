@@ -46,7 +46,7 @@ struct h2_stream { /* memory of the session; the owner reads it, and takes from 
     uint32_t reset_code;
     unsigned refuse_status; /* server, with H2_HEAD: the head broke a limit and is incomplete: answer 431 or 414 */
     size_t head_bytes;      /* of the last head, decoded */
-    size_t out_limit;       /* of the outbox; H2_ROOM is about it. 64 KB unless the owner says otherwise */
+    size_t out_limit;       /* of the outbox, as last asked for with h2_room; 64 KB before */
 };
 
 struct h2_session *h2_create(const struct h2_config *config, struct err *err);
@@ -83,6 +83,8 @@ void h2_send_head(struct h2_stream *st, const struct head *head, bool end); /* 1
 void h2_send_data(struct h2_stream *st, struct buf *bytes, bool end);       /* moves; any amount */
 void h2_send_trailers(struct h2_stream *st, const struct head *trailers);   /* ends the stream */
 size_t h2_out_queued(const struct h2_stream *st);
+/* Bytes the outbox takes below limit. 0 promises H2_ROOM once it has fallen below half of that. */
+size_t h2_room(struct h2_stream *st, size_t limit);
 void h2_taken(struct h2_stream *st, size_t n); /* n bytes left st->in: credit for the peer */
 void h2_reset(struct h2_stream *st, uint32_t code); /* RFC 9113 7 code; H2_CLOSED follows unless released */
 /* The owner is done with the stream: no further event. A server stream whose end was given to us is still sent in full;

@@ -312,6 +312,14 @@ size_t h2_out_queued(const struct h2_stream *pub)
     return ((const struct h2_stream_impl *)(const void *)pub)->out.len;
 }
 
+size_t h2_room(struct h2_stream *pub, size_t limit)
+{
+    struct h2_stream_impl *st = h2_impl(pub);
+    pub->out_limit = limit;
+    st->was_full = st->was_full || st->out.len >= limit;
+    return st->out.len < limit ? limit - st->out.len : 0;
+}
+
 void h2_taken(struct h2_stream *pub, size_t n)
 {
     if (n > 0 && !h2_impl(pub)->closed) {

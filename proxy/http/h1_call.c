@@ -411,8 +411,8 @@ static bool read_end(struct h1_call *call)
 static void read_answer(struct h1_call *call)
 {
     struct stream *s = &call->s;
-    size_t had = s->in.len;
-    if (!s->in_end && had < STREAM_IN_LIMIT && !read_body(call, STREAM_IN_LIMIT - had)) {
+    size_t had = s->in.len, limit = call->c->in_limit;
+    if (!s->in_end && had < limit && !read_body(call, limit - had)) {
         return;
     }
     if (!read_end(call)) {

@@ -13,6 +13,7 @@ struct h1_client {
     const struct http_client_events *events;
     void *ctx;
     struct h1_call *call; /* NULL: idle */
+    size_t in_limit;      /* body bytes the owner has not taken */
     unsigned refs;        /* the connection itself, and a call until its release: stream.info lives here */
     unsigned answered;    /* calls that ended in order */
     bool draining, ended;

@@ -385,14 +385,15 @@ void h1_request_read(struct h1_request *q)
     }
     size_t had = s->in.len;
     bool ended_before = q->told_end;
-    if (!s->in_end && had < STREAM_IN_LIMIT) {
+    size_t limit = q->c->in_limit;
+    if (!s->in_end && had < limit) {
         bool alive = true;
         if (s->raw) {
-            buf_move(&s->in, &t->in, STREAM_IN_LIMIT - had);
+            buf_move(&s->in, &t->in, limit - had);
         } else if (q->discarding) {
             alive = drop_message(q);
         } else {
-            alive = read_message(q, STREAM_IN_LIMIT - had);
+            alive = read_message(q, limit - had);
         }
         if (!alive || !read_end(q)) {
             return;

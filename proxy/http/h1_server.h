@@ -27,6 +27,7 @@ struct h1_server {
     struct h1_request *request; /* in H1S_STREAM */
     struct h1_body discard;
     size_t discard_left;
+    size_t in_limit; /* body bytes the owner has not taken */
     unsigned requests;
     unsigned refs; /* the connection itself, and a stream until its release: stream.info lives here */
     bool draining;

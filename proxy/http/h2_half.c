@@ -2,6 +2,11 @@
 #include "base/mem.h"
 #include "proxy/http/h2_link.h"
 
+enum {                           /* what a peer that does not read its answers can make us keep */
+       LINK_OUT_LIMIT = 1 << 20, /* of all streams of a connection */
+       OUT_LIMIT_MIN = 8 << 10,  /* of one stream, however many there are */
+};
+
 static struct h2_half *of(struct stream *s)
 {
     return container_of(s, struct h2_half, s);
@@ -97,7 +102,6 @@ static void open_request(struct h2_half *half, const struct head *head, bool end
         h2_half_over(half, &err);
         return;
     }
-    half->h->out_limit = link->out_limit;
     list_push(&link->unmarked, &half->link_unmarked);
 }
 
@@ -163,8 +167,9 @@ static size_t room(const struct stream *s)
     if (half->h == NULL || is_pending_tunnel(half)) {
         return 0;
     }
-    size_t queued = h2_out_queued(half->h);
-    return queued < half->h->out_limit ? half->h->out_limit - queued : 0;
+    size_t share = LINK_OUT_LIMIT / half->link->n;
+    size_t limit = share < half->link->out_limit ? share : half->link->out_limit;
+    return h2_room(half->h, limit > OUT_LIMIT_MIN ? limit : OUT_LIMIT_MIN);
 }
 
 static void send_continue(struct h2_half *half)

@@ -263,7 +263,7 @@ void h2_link_init(struct h2_link *link, const struct h2_role *role, struct trans
     link->t = t;
     link->loop = t->loop;
     link->refs = 1;
-    link->out_limit = buffer_limit == 0 || buffer_limit > TRANSPORT_OUT_HIGH ? TRANSPORT_OUT_HIGH : buffer_limit;
+    link->out_limit = connection_limit(t, buffer_limit);
     list_init(&link->halves);
     list_init(&link->unmarked);
     loop_task_init(&link->deliver, run_deliver);

@@ -34,7 +34,7 @@ struct h2_link {
     struct err why;
     struct transport_info info;
     char *info_text;
-    size_t out_limit; /* of a stream's outbox */
+    size_t out_limit; /* of a stream's outbox; less when there are many */
 };
 
 struct h2_half { /* one stream; its own pooled memory, freed at the end of the turn in which it was released */

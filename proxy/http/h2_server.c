@@ -122,7 +122,6 @@ static struct h2_half *on_request(struct h2_link *link, struct h2_stream *h)
     half->s.head_bytes_in = h->head_bytes;
     half->s.sent = true;
     h->user = half;
-    h->out_limit = link->out_limit;
     prepare(half, head);
     if (c->state == SERVING) {
         timer_cancel(&c->timer);

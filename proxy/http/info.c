@@ -3,6 +3,19 @@
 #include "base/mem.h"
 #include "proxy/http/internal.h"
 
+enum { LIMIT_MIN = 16 << 10, LIMIT_MAX = TRANSPORT_OUT_HIGH };
+
+size_t connection_limit(struct transport *t, uint32_t buffer_limit)
+{
+    size_t limit = buffer_limit == 0 || buffer_limit > LIMIT_MAX ? LIMIT_MAX : buffer_limit;
+    if (limit < LIMIT_MIN) {
+        limit = LIMIT_MIN;
+    }
+    t->in_limit = limit;
+    t->out_high = limit;
+    return limit;
+}
+
 char *transport_info_copy(struct transport_info *to, const struct transport_info *from)
 {
     *to = *from;

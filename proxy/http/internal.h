@@ -6,7 +6,7 @@
 #include "proxy/http/client.h"
 #include "proxy/http/server.h"
 
-enum { STREAM_IN_LIMIT = 128 << 10 }; /* unread body bytes of one HTTP/1 stream */
+enum { STREAM_IN_LIMIT = 128 << 10 }; /* room of a stream that swallows, and of raw ones */
 
 /* ---- a downstream connection once its protocol is known ---- */
 
@@ -47,6 +47,9 @@ struct client_side *h1_client_create(struct transport *t, const struct http_clie
                                      const struct http_client_events *events, void *ctx);
 struct client_side *h2_client_create(struct transport *t, const struct http_client_config *config,
                                      const struct http_client_events *events, void *ctx);
+
+/* Applies per_connection_buffer_limit_bytes to the transport; what it allows one stream to keep unread or unsent. */
+size_t connection_limit(struct transport *t, uint32_t buffer_limit);
 
 /* Memory a stream lives in goes at the end of the turn: its owner may release it from within an event. */
 void arena_free_later(struct loop *loop, struct arena *arena);
