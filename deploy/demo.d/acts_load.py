@@ -177,6 +177,10 @@ def replace_sidecar(load):
     load.alive("the process changes")
 
 
+def clock(unix_ms):
+    return time.strftime("%H:%M:%S", time.gmtime(unix_ms / 1000)) + f".{int(unix_ms) % 1000:03d}"
+
+
 def counts(result):
     return ", ".join(f"{s}: {c['n']}" for s, c in sorted(result["statuses"].items())) or str(result["reasons"])
 
@@ -215,10 +219,11 @@ def under_traffic(calls, rate):
     for g in (*load.steady, load.secondary):
         r = g.finish()
         total["gap"] = max(total["gap"], r["longest_gap_ms"])
-        out.show("", f"{g.name:<34}sent {r['sent']:>5}, failed {r['failed']}, longest gap {r['longest_gap_ms']:.0f} ms, "
+        out.show("", f"{g.name:<34}sent {r['sent']:>5}, failed {r['failed']}, longest gap {r['longest_gap_ms']:.0f} ms"
+                     f" (till {clock(r.get('longest_gap_end_unix_ms', 0))}), "
                      f"p99 {r['latency_ms'].get('p99', 0):.1f} ms, {counts(r)}")
         for f in r["failures"][:3]:
-            out.show("", f"     failure at {time.strftime('%H:%M:%S', time.gmtime(f['unix_ms'] / 1000))}: {f['reason']}")
+            out.show("", f"     failure at {clock(f['unix_ms'])}: {f['reason']}")
     results = [g.result for g in (*load.steady, load.secondary)] + load.others
     for g in (*load.steady, load.secondary):
         if "tunnel" in g.name or g is load.secondary:
