@@ -8,13 +8,21 @@
  * what is in `in`; then s->trailers may be set. Writing: stream_send while stream_room > 0 (more is accepted, but is
  * the owner's memory); on_writable follows once room comes back.
  *
- * stream_taken(s, 0) says that body is wanted now: that is when an expected 100 Continue goes out.
+ * stream_taken(s, 0) says that body is wanted now: that is when an expected 100 Continue goes out. The Expect field
+ * itself is never seen by the owner. stream_room is 0 until a client stream's head was sent, and until a tunnel or
+ * upgrade was agreed to; on_writable then follows that on_head.
  *
- * After a 101, or a 2xx to CONNECT, was passed in either direction the stream carries raw bytes: in_end is the peer's
- * half-close and stream_finish ours.
+ * Upgrades look the same in both protocols: a request with method GET and head.protocol, answered by 101 (HTTP/2 says
+ * extended CONNECT and 200; a WebSocket's key and its answer are made up or dropped where the protocols differ). in_end
+ * is not set while a CONNECT or upgrade is undecided. After a 101, or a 2xx to CONNECT, was passed in either direction
+ * the stream carries raw bytes: in_end is the peer's half-close, stream_send(…, true) ours.
  *
- * End: on_closed comes when both directions are over or the stream died; after it the owner calls stream_release (which
- * it may also do earlier: then on_closed never comes). stream_release frees, and unless the stream had ended, resets.
+ * End: on_closed with ERR_NONE comes on the server side as soon as the answer's end was given (what the peer still
+ * sends is dropped within the lingering limits), on the client side when the answer has been taken whole (an unfinished
+ * request is cut by release), for raw bytes when both directions are over and taken. With an error it comes at once;
+ * what waits in `in` may still be taken. After it the owner calls stream_release (which it may also do earlier: then
+ * on_closed never comes). stream_release frees, and unless the stream had ended, resets. `sent` is final when on_closed
+ * comes.
  */
 #pragma once
 #include "base/arena.h"
