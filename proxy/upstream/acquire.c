@@ -48,11 +48,21 @@ void upstream_cancel(struct acquire **a)
     }
 }
 
+/* The last that is said of the endpoint: what it was called when the wait began may be gone. */
+static void finish_target(struct acquire *a)
+{
+    const struct host *h = a->host;
+    a->target.connect_us = loop_now_us(a->up->loop) - a->started_us;
+    if (h != NULL) {
+        a->target.hostname = h->endpoint.kind == ENDPOINT_NAME ? h->endpoint.host : h->endpoint.hostname;
+    }
+}
+
 void acquire_fail(struct acquire *a, const struct err *why)
 {
     struct err err = *why;
     err.side = ERR_SIDE_UPSTREAM;
-    a->target.connect_us = loop_now_us(a->up->loop) - a->started_us;
+    finish_target(a);
     acquire_end(a);
     a->events->on_failed(a->ctx, &err, &a->target); /* freed at the end of the turn */
 }
@@ -60,7 +70,7 @@ void acquire_fail(struct acquire *a, const struct err *why)
 void acquire_ready(struct acquire *a, struct stream *s, bool reused)
 {
     a->target.reused = reused;
-    a->target.connect_us = loop_now_us(a->up->loop) - a->started_us;
+    finish_target(a);
     acquire_end(a);
     a->events->on_ready(a->ctx, s, &a->target);
 }
@@ -162,12 +172,7 @@ void acquire_start(struct acquire *a)
     a->host = h;
     h->holds++;
     a->target.remote = h->addr;
-    a->target.hostname = h->endpoint.kind == ENDPOINT_NAME ? h->endpoint.host : h->endpoint.hostname;
     memcpy(a->target.host, h->text, strlen(h->text) + 1);
-    if (h->endpoint.kind == ENDPOINT_INTERNAL) {
-        const struct tcp_conf *via = internal_target(a->up->snapshot, h->endpoint.host);
-        a->target.tunnel = via == NULL ? SLICE_NONE : via->cluster;
-    }
     if (a->request.raw) {
         a->state = ACQUIRE_DIALING;
         stat_add(c->stats.cx_total, upstream_slot(a->up), 1);

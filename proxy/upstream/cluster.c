@@ -31,7 +31,18 @@ const struct tcp_conf *internal_target(const struct snapshot *s, struct slice li
 
 static void host_free(void *p)
 {
-    mem_free(p);
+    struct host *h = p;
+    endpoint_set_unref(&h->set);
+    mem_free(h);
+}
+
+/* What is said of it now; its texts live as long as the set. */
+static void host_describe(struct host *h, const struct endpoint_set *set, const struct endpoint_conf *ep)
+{
+    struct endpoint_set *before = h->set;
+    h->set = endpoint_set_ref(set);
+    h->endpoint = *ep;
+    endpoint_set_unref(&before);
 }
 
 void host_release(struct host *h)
@@ -67,11 +78,12 @@ static void host_name(struct host *h)
     }
 }
 
-static struct host *host_create(struct cluster *c, const struct endpoint_conf *ep, const struct addr *addr)
+static struct host *host_create(struct cluster *c, const struct endpoint_set *set, const struct endpoint_conf *ep,
+                                const struct addr *addr)
 {
     struct host *h = mem_alloc(sizeof *h);
     h->cluster = c;
-    h->endpoint = *ep;
+    host_describe(h, set, ep);
     if (addr != NULL) {
         h->addr = *addr;
     }
@@ -96,6 +108,7 @@ static bool host_is(const struct host *h, const struct endpoint_conf *ep, const 
 }
 
 struct host_list {
+    const struct endpoint_set *set;
     struct host **hosts;
     size_t n;
 };
@@ -107,12 +120,12 @@ static void add_host(struct cluster *c, struct host_list *fresh, const struct en
     for (size_t i = 0; i < c->n_hosts; i++) {
         if (c->hosts[i] != NULL && host_is(c->hosts[i], ep, addr)) {
             fresh->hosts[fresh->n] = c->hosts[i];
-            fresh->hosts[fresh->n++]->endpoint = *ep;
+            host_describe(fresh->hosts[fresh->n++], fresh->set, ep);
             c->hosts[i] = NULL;
             return;
         }
     }
-    fresh->hosts[fresh->n++] = host_create(c, ep, addr);
+    fresh->hosts[fresh->n++] = host_create(c, fresh->set, ep, addr);
 }
 
 static void addrs_key(char *key, size_t size, struct slice name, uint16_t port)
@@ -144,11 +157,16 @@ static void add_named(struct cluster *c, struct host_list *fresh, const struct e
 static void cluster_fill(struct cluster *c)
 {
     const struct endpoint_set *set = snapshot_endpoints(c->up->snapshot, c->conf);
-    struct host_list fresh = {NULL, 0};
+    struct host_list fresh = {.set = set};
+    uint32_t priority = 0;
     c->resolving = set == NULL;
     c->resolve_error[0] = '\0';
     for (size_t i = 0; set != NULL && i < set->n; i++) {
         const struct endpoint_conf *ep = &set->endpoints[i];
+        if (ep->priority != priority && (fresh.n > 0 || c->resolving)) {
+            break; /* a lower level serves only when the one above has nobody */
+        }
+        priority = ep->priority;
         if (!ep->healthy) {
             continue;
         }
@@ -212,6 +230,21 @@ static struct host *pick_by_weight(struct cluster *c, uint64_t point)
     return c->hosts[0];
 }
 
+/* Everybody earns its weight, the richest serves and pays for all: turns are spread evenly whatever the weights. */
+static struct host *pick_by_turn(struct cluster *c)
+{
+    struct host *best = c->hosts[0];
+    int64_t total = 0;
+    for (size_t i = 0; i < c->n_hosts; i++) {
+        struct host *h = c->hosts[i];
+        h->credit += h->endpoint.weight;
+        total += h->endpoint.weight;
+        best = h->credit > best->credit ? h : best;
+    }
+    best->credit -= total;
+    return best;
+}
+
 struct host *cluster_pick(struct cluster *c)
 {
     if (c->n_hosts == 0) {
@@ -231,7 +264,7 @@ struct host *cluster_pick(struct cluster *c)
     case LB_ROUND_ROBIN:
         break;
     }
-    return pick_by_weight(c, c->next++);
+    return pick_by_turn(c);
 }
 
 /* ---- life ---- */

@@ -49,7 +49,6 @@ struct cluster {
     uint64_t recipe; /* configuration and what its internal endpoints lead to: equal → state is kept */
     struct host **hosts;
     size_t n_hosts;
-    size_t next; /* round robin */
     struct list waiting; /* acquisitions that wait for a first address */
     struct cluster_shared *shared;
     struct cluster_stats stats;
@@ -62,7 +61,8 @@ struct cluster {
 
 struct host {
     struct cluster *cluster;
-    struct endpoint_conf endpoint; /* text in the cluster's configuration */
+    struct endpoint_conf endpoint;
+    struct endpoint_set *set; /* held: the endpoint's texts live in it */
     struct addr addr;              /* ENDPOINT_ADDR, ENDPOINT_NAME */
     char text[288];
     struct list idle;    /* struct conn, HTTP/1, newest first */
@@ -72,6 +72,7 @@ struct host {
     struct list waiters; /* struct acquire */
     unsigned n_waiters;
     unsigned active;     /* streams: least request */
+    int64_t credit;      /* round robin */
     bool gone;           /* no longer an endpoint; freed with its last connection */
     unsigned holds;
 };

@@ -27,8 +27,7 @@ struct upstream_target {
     struct slice cluster;
     struct addr remote;        /* the endpoint; len 0 behind a tunnel whose end we do not see */
     char host[288];            /* "192.168.1.232:3001", "third.test:443" */
-    struct slice hostname;     /* the endpoint's own name: auto_host_rewrite */
-    struct slice tunnel;       /* cluster of the egress gateway; empty: direct */
+    struct slice hostname;     /* the endpoint's own name: auto_host_rewrite; valid during the call */
     bool reused;               /* a kept connection: a failure before any answer may be its idle close */
     int64_t connect_us;        /* time it took to get the stream */
 };
