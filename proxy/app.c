@@ -8,7 +8,7 @@
 #include "proxy/observe/access_log.h"
 #include "proxy/observe/log_sink.h"
 
-enum { RECLAIM_MS = 250, DRAIN_CHECK_MS = 100, QUIET_MS = 1000 };
+enum { RECLAIM_MS = 250, CHECK_FILES_EVERY = 4, DRAIN_CHECK_MS = 100, QUIET_MS = 1000 };
 
 /* ---- a configuration to the workers ---- */
 
@@ -254,10 +254,26 @@ static void on_signal(void *ctx, int signo)
     }
 }
 
+/* Certificates and keys that were replaced on disk. */
+static void check_files(struct app *a)
+{
+    struct err err = {.kind = ERR_NONE};
+    bool changed = false;
+    if (!store_check_files(a->store, &changed, &err)) {
+        LOG(LOG_WARN, "config", "%s", err.text);
+    }
+    if (changed) {
+        app_publish(a);
+    }
+}
+
 static void on_reclaim(struct timer *timer)
 {
     struct app *a = container_of(timer, struct app, reclaim);
     store_reclaim(a->store);
+    if (++a->reclaims % CHECK_FILES_EVERY == 0) {
+        check_files(a);
+    }
     if (app_handover_is_due(a) && a->state == APP_SERVING) {
         settle(a);
     }

@@ -34,6 +34,7 @@ struct app {
     struct app_admin *admin;
     struct app_handover *handover;
     atomic_uint connections;
+    unsigned reclaims;
     struct timer reclaim; /* frees dead configuration, saves state */
     struct timer drain;
     int64_t drain_deadline_us, idle_since_us;

@@ -100,3 +100,26 @@ def test_http2_downstream_many_streams(stage, kind):
                          capture_output=True, text=True, timeout=60).stdout
     assert "400 succeeded, 0 failed" in out and "status codes: 400 2xx" in out, out
     assert len(b.requests) == 400
+
+
+def test_a_rotated_certificate_is_served_without_a_restart(stage, pki, tmp_path):
+    import os
+    import shutil
+    from harness import Pki, wait_for
+    mine = Pki(tmp_path / "rotating")
+    mine.issue("server", "DNS:localhost")
+    b, port = stage.backend(), free_port()
+    stage.proxy("egret", bootstrap([listener(port, hcm(routes=ALL), tls=downstream_tls(mine, "server"))], [cluster("b", b.port)]), port)
+
+    def serial():
+        out = subprocess.run(["openssl", "s_client", "-connect", f"127.0.0.1:{port}", "-servername", "localhost"], input=b"",
+                             capture_output=True, timeout=10).stdout
+        return subprocess.run(["openssl", "x509", "-noout", "-serial"], input=out, capture_output=True).stdout
+
+    before = serial()
+    mine.issue("next", "DNS:localhost")
+    for end in ("key", "pem"):
+        shutil.copy(mine.path(f"next.{end}"), mine.path(f"new.{end}"))
+        os.replace(mine.path(f"new.{end}"), mine.path(f"server.{end}"))
+    wait_for(lambda: serial() not in (before, b""), "the new certificate")
+    assert curl(f"https://localhost:{port}/", "--cacert", mine.path("ca.pem"))[0] == 200
