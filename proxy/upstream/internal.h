@@ -90,14 +90,24 @@ struct upstream {
 };
 
 struct cluster *cluster_find(struct upstream *u, struct slice name);
-struct host *cluster_pick(struct cluster *c);
 void cluster_hold(struct cluster *c);
 void cluster_release(struct cluster *c); /* may free it */
 void cluster_destroy(struct cluster *c);
-void host_release(struct host *h); /* may free it */
 unsigned upstream_slot(const struct upstream *u);
 /* The internal listener's tcp_proxy behind an ENDPOINT_INTERNAL; NULL: no such listener, or it is no tcp_proxy. */
 const struct tcp_conf *internal_target(const struct snapshot *s, struct slice listener);
+
+/* ---- balance.c ---- */
+
+struct host *cluster_pick(struct cluster *c); /* NULL: nobody is there */
+
+/* ---- host.c ---- */
+
+struct host *host_create(struct cluster *c, const struct endpoint_set *set, const struct endpoint_conf *ep,
+                         const struct addr *addr); /* addr: NULL for an internal one */
+void host_describe(struct host *h, const struct endpoint_set *set, const struct endpoint_conf *ep); /* again */
+void host_retire(struct host *h);  /* no endpoint any more */
+void host_release(struct host *h); /* may free it */
 
 /* ---- dialer.c: one transport stack, from the address up to the last TLS layer ---- */
 

@@ -1,103 +1,8 @@
 /* A host's HTTP connections: idle and busy HTTP/1, shared HTTP/2, and those being dialled with who waits for them. */
-#include <errno.h>
 #include <string.h>
 
 #include "base/mem.h"
-#include "proxy/upstream/internal.h"
-
-struct conn {
-    struct list link; /* in one of the host's lists */
-    struct list every; /* in upstream.conns */
-    struct host *host;
-    struct dialer *dialer;
-    struct http_client *client;
-    struct timer idle; /* idle_timeout while nothing is open */
-    unsigned streams;
-    bool h2;
-    bool draining; /* takes no new stream */
-    bool counted;
-    bool served;   /* has carried a stream: its end says nothing about the endpoint */
-    char sni[256]; /* auto_sni: which name it was made for */
-};
-
-static void conn_free(void *p)
-{
-    mem_free(p);
-}
-
-/* The pool is not in the way of a lent stream's events: it learns of its end through on_capacity. */
-static void gauge_move(struct stat_handle *gauge, unsigned slot, int diff)
-{
-    if (diff > 0) {
-        stat_add(gauge, slot, (uint64_t)diff);
-    } else {
-        stat_sub(gauge, slot, (uint64_t)-diff);
-    }
-}
-
-static void count_active(struct conn *c, unsigned now)
-{
-    struct cluster *cluster = c->host->cluster;
-    unsigned slot = upstream_slot(cluster->up);
-    int diff = (int)now - (int)c->streams;
-    if (diff == 0) {
-        return;
-    }
-    c->streams = now;
-    c->host->active = (unsigned)((int)c->host->active + diff);
-    cluster->up->streams = (unsigned)((int)cluster->up->streams + diff);
-    gauge_move(cluster->stats.rq_active, slot, diff);
-    atomic_fetch_add_explicit(&cluster->shared->requests[0], (unsigned)diff, memory_order_relaxed);
-}
-
-/* Out of every list and count. The http_client and the dialer are gone already or are ended here. */
-static void conn_end(struct conn *c)
-{
-    struct host *h = c->host;
-    struct cluster *cluster = h->cluster;
-    unsigned slot = upstream_slot(cluster->up);
-    count_active(c, 0);
-    timer_cancel(&c->idle);
-    list_remove(&c->link);
-    list_remove(&c->every);
-    if (c->dialer != NULL) {
-        h->n_dialing--;
-        dialer_cancel(&c->dialer);
-    }
-    http_client_close(&c->client);
-    if (c->counted) {
-        stat_sub(cluster->stats.cx_active, slot, 1);
-        stat_add(cluster->stats.cx_destroy, slot, 1);
-    }
-    atomic_fetch_sub_explicit(&cluster->shared->connections[0], 1, memory_order_relaxed);
-    loop_free_later(cluster->up->loop, conn_free, c);
-    host_release(h);
-    cluster_release(cluster);
-}
-
-static bool conn_is_spent(const struct conn *c)
-{
-    uint32_t max = c->host->cluster->conf->max_requests;
-    return c->draining || (max != 0 && http_client_opened(c->client) >= max);
-}
-
-/* The name a connection for this request is made for; the same for all where auto_sni is off. */
-static struct slice sni_of(const struct host *h, const struct acquire *a)
-{
-    struct slice name = h->cluster->conf->auto_sni ? route_host_of(a->request.authority) : SLICE_NONE;
-    return name.n < sizeof ((struct conn *)0)->sni ? name : SLICE_NONE;
-}
-
-static bool conn_can_take(struct conn *c, const struct acquire *a)
-{
-    if (conn_is_spent(c) || !http_client_can_open(c->client)) {
-        return false;
-    }
-    if (!slice_eq(slice_of(c->sni), sni_of(c->host, a)) || (a->request.fresh && c->served)) {
-        return false;
-    }
-    return !a->request.extended_connect || !c->h2 || http_client_extended_connect(c->client);
-}
+#include "proxy/upstream/conn.h"
 
 /* ---- dials ---- */
 
@@ -115,7 +20,7 @@ static void dial(struct host *h, const struct acquire *a)
 {
     struct cluster *cluster = h->cluster;
     struct conn *c = mem_alloc(sizeof *c);
-    struct slice sni = sni_of(h, a);
+    struct slice sni = conn_name_for(h, a);
     c->host = h;
     h->holds++;
     cluster_hold(cluster);
@@ -133,7 +38,7 @@ static void dial(struct host *h, const struct acquire *a)
 /* Whether a dial that is under way will do for this waiter: on HTTP/2 any of its name, on HTTP/1 one each. */
 static bool is_covered(const struct host *h, const struct acquire *a)
 {
-    struct slice sni = sni_of(h, a);
+    struct slice sni = conn_name_for(h, a);
     unsigned dials = 0, before = 0;
     for (const struct list *l = h->dialing.next; l != &h->dialing; l = l->next) {
         dials += slice_eq(slice_of(container_of(l, struct conn, link)->sni), sni);
@@ -142,7 +47,7 @@ static bool is_covered(const struct host *h, const struct acquire *a)
         return dials > 0;
     }
     for (const struct list *l = h->waiters.next; l != &a->link; l = l->next) {
-        before += slice_eq(sni_of(h, container_of(l, struct acquire, link)), sni);
+        before += slice_eq(conn_name_for(h, container_of(l, struct acquire, link)), sni);
     }
     return before < dials;
 }
@@ -188,7 +93,7 @@ static void conn_serve(struct conn *c, struct acquire *a, bool reused)
     timer_cancel(&c->idle);
     list_remove(&c->link);
     list_push(&c->host->busy, &c->link);
-    count_active(c, http_client_streams(c->client));
+    conn_count(c, http_client_streams(c->client));
     acquire_ready(a, s, reused);
 }
 
@@ -237,7 +142,7 @@ static void on_capacity(void *ctx)
 {
     struct conn *c = ctx;
     c->served = c->served || c->streams > http_client_streams(c->client);
-    count_active(c, http_client_streams(c->client));
+    conn_count(c, http_client_streams(c->client));
     if (conn_is_spent(c) || c->host->gone || c->host->cluster->gone) {
         if (c->streams == 0) {
             conn_end_and_redial(c);
@@ -261,7 +166,7 @@ static void eject_waiters(struct conn *c, const struct err *why)
     for (struct list *l = h->waiters.next, *next; l != &h->waiters; l = next) {
         struct acquire *a = container_of(l, struct acquire, link);
         next = l->next;
-        if (slice_eq(slice_of(c->sni), sni_of(h, a)) && !is_covered(h, a)) {
+        if (slice_eq(slice_of(c->sni), conn_name_for(h, a)) && !is_covered(h, a)) {
             stat_add(ejected, slot, 1);
             acquire_fail(a, why);
             next = h->waiters.next; /* on_failed may have changed the list */
