@@ -281,13 +281,13 @@ class Chain:
     def start_proxy(self, name, *ports, cluster=None, args=()):
         config = self.path(f"{name}.json")
         replace(config, self.bootstrap(name, cluster or name, name))
-        base = 100000 + (os.getpid() % 20000) * 10 + list(self.admin).index(name)
+        base = 100000 + self.gateway_port * 10 + list(self.admin).index(name)
         return self.process(name, [EGRET, "-c", config, "--concurrency", 2, "--base-id", base, "--state-dir", self.path(f"state-{name}"),
                                    "--state-key-file", self.path("state.key"), "--drain-time-s", 5, *args], *ports)
 
     def start_gateway(self):
         self.start_proxy("gateway", cluster="egress/main")
-        wait_for(lambda: harness.port_open(self.gateway_port, GATEWAY), "the egress gateway listening")
+        wait_for(lambda: self.processes["gateway"].alive() and harness.port_open(self.gateway_port, GATEWAY), "the egress gateway listening")
 
     def start(self, *names):
         self.start_control()
