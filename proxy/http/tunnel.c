@@ -121,6 +121,11 @@ static void tunnel_close(struct transport *t, enum transport_close_mode mode)
     }
     u->lingering = true;
     t->events = NULL;
+    buf_fini(&t->in); /* nobody will read it */
+    if (u->over) {
+        tunnel_end(u, NULL);
+        return;
+    }
     timer_set_in(&u->linger, LINGER_MS);
     tunnel_finish(t);
 }
