@@ -236,3 +236,16 @@ def test_the_second_sigterm_cuts_what_is_open_and_leaves_nothing_behind(stage):
         s.close()
     lines = log.read_text().splitlines()
     assert len([x for x in lines if '"GET / HTTP/1.1"' in x]) == 2 and len(lines) >= 4
+
+
+def test_a_lower_priority_serves_only_when_the_one_above_has_nobody(stage, kind):
+    first, second = stage.backend(), stage.backend()
+
+    def level(backend, priority, health):
+        return {"priority": priority, "lb_endpoints": [{"health_status": health, "endpoint": {"address": {
+            "socket_address": {"address": "127.0.0.1", "port_value": backend.port}}}}]}
+    for health, expected in [("HEALTHY", (6, 0)), ("UNHEALTHY", (6, 6))]:
+        load = {"cluster_name": "b", "endpoints": [level(first, 0, health), level(second, 1, "HEALTHY")]}
+        port, _ = start(stage, kind, 1, cluster_more={"load_assignment": load})
+        assert [curl(f"http://127.0.0.1:{port}/")[0] for _ in range(6)] == [200] * 6
+        assert (len(first.requests), len(second.requests)) == expected
