@@ -45,5 +45,6 @@ int main(int argc, char **argv)
     }
     bool clean = result.failed == 0;
     result_fini(&result);
+    options_fini(&options);
     return !ran ? 1 : clean ? 0 : 2;
 }

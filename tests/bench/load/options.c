@@ -183,6 +183,16 @@ static bool take_plain(struct options *o, int opt, const char *value)
     return text != NULL || opt == FRESH || opt == KEPT || opt == H2 || opt == INSECURE;
 }
 
+void options_fini(struct options *o)
+{
+    if (o->watch) {
+        regfree(&o->watch_body);
+    }
+    if (o->collect) {
+        regfree(&o->collect_body);
+    }
+}
+
 enum options_result options_parse(struct options *o, int argc, char **argv, struct err *err)
 {
     *o = (struct options){.rate = 50, .timeout_s = 10, .connections = 8, .method = "GET", .expect = {200}, .expect_count = 1};

@@ -32,4 +32,5 @@ struct options {
 };
 
 enum options_result { OPTIONS_RUN, OPTIONS_DONE, OPTIONS_BAD };
+void options_fini(struct options *o); /* after OPTIONS_RUN */
 enum options_result options_parse(struct options *o, int argc, char **argv, struct err *err);
