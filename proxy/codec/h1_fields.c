@@ -73,12 +73,12 @@ static bool note_connection(struct h1_facts *facts, struct slice list, struct er
         if (token.n == 0) {
             continue;
         }
-        if (!chars_is_token(token)) {
-            return err_set(err, ERR_PROTOCOL, "connection: not a list of tokens");
-        }
         facts->close |= slice_eq_nocase(token, SLICE("close"));
         facts->keep_alive |= slice_eq_nocase(token, SLICE("keep-alive"));
         facts->connection_upgrade |= slice_eq_nocase(token, SLICE("upgrade"));
+        if (!head_check_nominated(token, err)) {
+            return false;
+        }
     }
     return true;
 }

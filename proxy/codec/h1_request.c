@@ -287,7 +287,8 @@ enum h1_result h1_read_request(struct h1_parser *p, struct buf *in, const struct
         return check_early(p, in, limits, message, err);
     }
     if (r == H1_BAD) {
-        bool one_line = p->scan.first_line == 0 && in->len > limits->max_uri_bytes;
+        size_t line = p->scan.first_line == 0 ? in->len : p->scan.first_line;
+        bool one_line = line > limits->max_uri_bytes + METHOD_MAX + VERSION_LEN + 4;
         return refuse(message, err->kind != ERR_LIMIT ? 400 : one_line ? 414 : 431);
     }
     r = parse(in, len, limits, head, message, err);

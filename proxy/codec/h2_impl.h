@@ -67,6 +67,7 @@ struct h2_stream_impl {
     bool final_head; /* the request's or the final response's head has arrived */
     bool visible;    /* the owner knows the stream */
     bool released, closed;
+    bool faulty; /* the peer's message is malformed: PROTOCOL_ERROR, even if the stream ends before the reset is out */
     struct list linger; /* released, answered in full, the peer is still sending: oldest first */
     int64_t linger_until_us;
     size_t lingered;

@@ -156,6 +156,7 @@ static int on_invalid_header(nghttp2_session *ng, const nghttp2_frame *frame, ng
 
 static void refuse_malformed(struct h2_session *s, struct h2_stream_impl *st)
 {
+    st->faulty = true;
     nghttp2_submit_rst_stream(s->ng, NGHTTP2_FLAG_NONE, st->pub.id, NGHTTP2_PROTOCOL_ERROR);
     if (!st->visible) {
         st->released = true; /* nobody will ever hear of it */
@@ -237,7 +238,7 @@ static int on_frame_recv(nghttp2_session *ng, const nghttp2_frame *frame, void *
     if (frame->hd.type == NGHTTP2_HEADERS) {
         take_headers(s, st, frame);
     }
-    if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0) {
+    if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0 && !st->faulty) {
         st->pub.in_end = true;
         h2_stream_event(st, H2_END);
     }

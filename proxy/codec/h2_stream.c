@@ -53,6 +53,7 @@ void h2_stream_event(struct h2_stream_impl *st, unsigned events)
 void h2_stream_closed(struct h2_stream_impl *st, uint32_t code, bool refused)
 {
     st->closed = true;
+    code = st->faulty ? NGHTTP2_PROTOCOL_ERROR : code;
     st->pub.session->open--;
     st->pub.was_reset = code != NGHTTP2_NO_ERROR || !st->pub.in_end || !st->out_end_sent;
     st->pub.reset_code = code;

@@ -89,3 +89,5 @@ bool head_is_connection_field(const struct field *f);
  * proxy-authenticate/-authorization pass. Both directions. Never removes what an end-to-end meaning rests on
  * because Connection named it: a nominated framing or routing field makes this return false (400/502). */
 bool head_strip_hop_by_hop(struct head *h, struct err *err);
+/* May Connection name this field (any case)? The HTTP/1 reader asks, so that such a message ends its connection. */
+bool head_check_nominated(struct slice token, struct err *err);

@@ -6,7 +6,7 @@
 
 /* Fields with an end-to-end meaning: naming one in Connection asks us to hide it from the next hop, which is an attack
  * on whoever relies on it (RFC 9110 7.6.1 forbids senders to do so). */
-static bool may_be_nominated(struct slice name)
+static bool may_be_nominated(struct slice name) /* lower case */
 {
     static const enum head_field never[] = {
         FIELD_HOST,
@@ -39,6 +39,17 @@ static bool may_be_nominated(struct slice name)
     return !slice_starts_with(name, SLICE("x-forwarded-")) && !slice_starts_with(name, SLICE("x-envoy-"));
 }
 
+bool head_check_nominated(struct slice token, struct err *err)
+{
+    char lower[128];
+    if (token.n > sizeof lower || !chars_lower_token(token, lower)) {
+        return err_set(err, ERR_PROTOCOL, "connection: not a list of field names");
+    }
+    struct slice name = slice_make(lower, token.n);
+    return may_be_nominated(name) ||
+           err_set(err, ERR_PROTOCOL, "connection: names an end-to-end field (%.*s)", SLICE_ARG(name));
+}
+
 static bool remove_nominated(struct head *h, struct slice list, struct err *err)
 {
     char lower[128];
@@ -47,13 +58,11 @@ static bool remove_nominated(struct head *h, struct slice list, struct err *err)
         if (token.n == 0) {
             continue;
         }
-        if (token.n > sizeof lower || !chars_lower_token(token, lower)) {
-            return err_set(err, ERR_PROTOCOL, "connection: not a list of field names");
+        if (!head_check_nominated(token, err)) {
+            return false;
         }
+        chars_lower_token(token, lower);
         struct slice name = slice_make(lower, token.n);
-        if (!may_be_nominated(name)) {
-            return err_set(err, ERR_PROTOCOL, "connection: names an end-to-end field (%.*s)", SLICE_ARG(name));
-        }
         if (!slice_eq(name, SLICE("te")) && !slice_eq(name, SLICE("trailer"))) {
             head_remove(h, name);
         }
