@@ -25,6 +25,9 @@ struct swap_step {
 static void settle(struct app *a)
 {
     struct strbuf missing;
+    if (a->sockets == NULL) {
+        return; /* ending: a configuration that was on its way comes back last */
+    }
     strbuf_init(&missing);
     if (a->swaps == 0 && (!app_handover_is_due(a) || store_is_ready(a->store, &missing))) {
         listen_sockets_trim(a->sockets, store_snapshot(a->store));
@@ -411,6 +414,8 @@ void app_destroy(struct app **app)
         return;
     }
     *app = NULL;
+    timer_cancel(&a->drain); /* this loop still turns while its upstream goes, the workers' loops do not */
+    timer_cancel(&a->reclaim);
     app_handover_stop(a);
     app_ads_stop(a);
     app_admin_stop(a);
