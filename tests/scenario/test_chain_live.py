@@ -314,6 +314,19 @@ def test_a_proxy_replaced_by_a_take_over_loses_no_call(own):
         own.wait_synced()
 
 
+def test_a_second_process_of_the_same_base_id_says_so_and_ends(own):
+    own.start()
+    own.admin["app"] = free_port()
+    first = own.processes["app"]
+    second = own.start_proxy("app")
+    wait_for(lambda: not second.alive(), "the second one's end")
+    own.things.remove(second)
+    assert second.stop() == 1 and "choose another --base-id" in second.output()
+    own.processes["app"] = first
+    assert own.call("/internal/listUsers")[0] == 200
+    del own.processes["app"]  # its admin interface is elsewhere
+
+
 def test_two_control_servers_publish_the_same_versions(own):
     own.start()
     own.wait_synced()
