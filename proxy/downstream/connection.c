@@ -17,7 +17,7 @@ struct connection {
     enum connection_state state;
     struct transport *transport; /* until it is handed over */
     struct http_server *http;
-    struct timer timer;
+    struct timer timer; /* of sniffing, of the handshake, then max_connection_duration */
     struct addr original; /* the address the client meant */
     struct sniff_hello *hello;
     struct connection_view view;
@@ -105,6 +105,9 @@ static void connection_start(struct connection *c)
         c->http = http_server_create(&c->transport, listener_http(c->listener, chain), &http_events, c);
         if (c->listener->draining) { /* it was accepted before, its handshake ended after */
             http_server_drain(c->http);
+        }
+        if (chain->hcm->max_connection_duration_ms != 0) {
+            timer_set_in(&c->timer, chain->hcm->max_connection_duration_ms);
         }
         return;
     case CHAIN_TCP:
@@ -213,6 +216,10 @@ static const struct transport_events sniff_events = {
 static void on_timeout(struct timer *timer)
 {
     struct connection *c = container_of(timer, struct connection, timer);
+    if (c->state == CONNECTION_HTTP) {
+        http_server_drain(c->http); /* old enough: what is open still ends in order */
+        return;
+    }
     stat_add(c->listener->stats.filters_timeout, slot(c), 1);
     if (c->state == CONNECTION_SNIFF && c->listener->conf->continue_on_filters_timeout) {
         connection_choose(c);

@@ -39,6 +39,7 @@ void conn_end(struct conn *c)
     unsigned slot = upstream_slot(cluster->up);
     conn_count(c, 0);
     timer_cancel(&c->idle);
+    timer_cancel(&c->age);
     list_remove(&c->link);
     list_remove(&c->every);
     if (c->dialer != NULL) {

@@ -9,6 +9,7 @@ struct conn {
     struct dialer *dialer;
     struct http_client *client;
     struct timer idle; /* idle_timeout while nothing is open */
+    struct timer age;  /* max_connection_duration */
     unsigned streams;
     bool h2;
     bool draining; /* takes no new stream */

@@ -16,6 +16,15 @@ static void on_idle_timeout(struct timer *timer)
     }
 }
 
+static void on_age(struct timer *timer)
+{
+    struct conn *c = container_of(timer, struct conn, age);
+    c->draining = true;
+    if (c->streams == 0) {
+        conn_end(c);
+    }
+}
+
 static void dial(struct host *h, const struct acquire *a)
 {
     struct cluster *cluster = h->cluster;
@@ -27,6 +36,7 @@ static void dial(struct host *h, const struct acquire *a)
     list_init(&c->link);
     list_push(&cluster->up->conns, &c->every);
     timer_init(&c->idle, cluster->up->loop, on_idle_timeout);
+    timer_init(&c->age, cluster->up->loop, on_age);
     memcpy(c->sni, sni.n == 0 ? "" : sni.p, sni.n);
     stat_add(cluster->stats.cx_total, upstream_slot(cluster->up), 1);
     atomic_fetch_add_explicit(&cluster->shared->connections[0], 1, memory_order_relaxed);
@@ -217,6 +227,9 @@ static void on_dialled(void *ctx, struct transport **t)
     stat_add(c->h2 ? cluster->stats.cx_http2_total : cluster->stats.cx_http1_total, slot, 1);
     stat_add(cluster->stats.cx_active, slot, 1);
     c->counted = true;
+    if (cluster->conf->max_connection_duration_ms != 0) {
+        timer_set_in(&c->age, cluster->conf->max_connection_duration_ms);
+    }
     c->client = http_client_create(t, c->h2, &cluster->client, &client_events, c);
     list_remove(&c->link);
     list_push(&h->busy, &c->link);

@@ -249,3 +249,19 @@ def test_a_lower_priority_serves_only_when_the_one_above_has_nobody(stage, kind)
         port, _ = start(stage, kind, 1, cluster_more={"load_assignment": load})
         assert [curl(f"http://127.0.0.1:{port}/")[0] for _ in range(6)] == [200] * 6
         assert (len(first.requests), len(second.requests)) == expected
+
+
+def test_connections_of_a_certain_age_are_not_used_any_more(stage, kind):
+    b = stage.backend()
+    aged = {"typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+        "@type": T + "upstreams.http.v3.HttpProtocolOptions", "explicit_http_config": {"http_protocol_options": {}},
+        "common_http_protocol_options": {"max_connection_duration": "0.5s"}}}}
+    port, _ = start(stage, kind, b.port, cluster_more=aged, common_http_protocol_options={"max_connection_duration": "1.5s"})
+    with socket.create_connection(("127.0.0.1", port), 10) as s:
+        heads = []
+        for _ in range(3):
+            s.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+            heads.append(read_head(s).lower())
+            time.sleep(0.8)
+    assert b.connections == 3
+    assert b"connection: close" not in heads[0] + heads[1] and b"connection: close" in heads[2]
