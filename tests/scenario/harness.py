@@ -13,7 +13,7 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.environ.get("EGRET_BUILD", os.path.join(ROOT, "build/dev"))
 EGRET = os.path.join(BUILD, "bin/egret")
-CONTROL = os.path.join(BUILD, "bin/egret-control")
+CONTROL = os.path.join(os.environ.get("EGRET_CONTROL_BUILD", BUILD), "bin/egret-control")
 CTL = os.path.join(BUILD, "bin/egretctl")
 ENVOY = os.path.join(ROOT, "build/venv/bin/envoy")
 SHARED = os.environ.get("EGRET_SHARED", os.path.join(ROOT, "../shared"))
