@@ -116,7 +116,7 @@ def allow_list(calls):
         return answer, before, after
 
     if demo.namespaces:
-        number = out.step("Every host has a real route to the third party")
+        calls.step_of["routes"] = [out.step("Every host has a real route to the third party")]
         rows = [(h, demo.host(h).run("ip", "route", "get", p.third[0]).stdout.split("\n")[0].strip())
                 for h in ("app", "control", "gateway", "backend", "onprem")]
         for host, row in rows:
@@ -188,6 +188,7 @@ def documents(calls):
     calls.good(answer, fields, p.private, "internal", "get-user", **log)
     calls.check("***" in fields.get("url", ""), f"the key in the URL is masked in the log (is {fields.get('url')})")
     on_prem(calls)
+    own_apis_only(calls)
     function_app(calls)
     by_address(calls)
 
@@ -214,6 +215,14 @@ def on_prem(calls):
         f"{key('starter-acme.primary')}", ["self-echo"])
     calls.good(answer, fields, p.listed, "echo-api", "create-resource")
     calls.check(answer.json.get("received") == os.path.getsize("/etc/services"), "every byte of the body arrived")
+
+
+def own_apis_only(calls):
+    answer, fields = calls.call(
+        "An API that this gateway was not given (it serves products and echo only)",
+        f"--insecure 'https://127.0.0.1:7002/internal/listUsers' {calls.key('nehali-all-product-subscription.primary')}",
+        ["gateway-apis"], host="onprem")
+    calls.check(answer.status == 404 and answer.body == NOT_FOUND, f"404, as if it did not exist (is {answer.status})")
 
 
 def function_app(calls):

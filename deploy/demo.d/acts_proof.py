@@ -76,8 +76,8 @@ def operators(calls):
     out.act("8  What an operator sees")
     for args, want in ((("status",), "SYNCED"), (("faults",), None), (("egress", "ips"), demo.place.listed)):
         number = out.step(f"egretctl {' '.join(args)}")
-        if args[0] == "egress":
-            calls.step_of.setdefault("whitelist", []).append(number)
+        name = {"egress": "whitelist", "status": "online", "faults": "faults"}[args[0]]
+        calls.step_of.setdefault(name, []).append(number)
         run = demo.egretctl(*args)
         out.show("answer", run.stdout.rstrip() or run.stderr.rstrip() or "(nothing)")
         calls.check(run.returncode == 0 and (want is None or want in run.stdout), f"answered" + (f", names {want}" if want else ""))

@@ -10,7 +10,7 @@ import traceback
 import acts_calls
 import acts_load
 import acts_proof
-from setup import BIN, Demo, check_tools
+from setup import BIN, HERE, Demo, check_tools
 from transcript import Transcript
 from world import Failed, namespaces_possible
 
@@ -19,7 +19,14 @@ def interrupted(number, frame):
     raise KeyboardInterrupt
 
 
-def play(demo, out, rate):
+def can_use_namespaces(folder):
+    rules = os.path.join(folder, "try.nft")
+    with open(os.path.join(HERE, "templates", "third-party.nft")) as template, open(rules, "w") as f:
+        f.write(template.read().replace("@listed_address@", "10.77.3.77"))
+    return namespaces_possible(rules)
+
+
+def play(demo, out, args):
     calls = acts_calls.Calls(demo, out)
     acts_calls.allow_list(calls)
     demo.capture("third", "third", "tcp")
@@ -29,7 +36,7 @@ def play(demo, out, rate):
     acts_calls.documents(calls)
     acts_calls.keys(calls)
     acts_calls.dead(calls)
-    acts_load.under_traffic(calls, rate)
+    acts_load.under_traffic(calls, args.rate, args.bound)
     acts_proof.captures(calls)
     acts_proof.operators(calls)
     acts_proof.search(calls)
@@ -68,13 +75,14 @@ def main():
     parser.add_argument("--check", action="store_true")
     parser.add_argument("--loopback", action="store_true")
     parser.add_argument("--rate", type=float, default=20)
+    parser.add_argument("--bound", type=float, default=1, help="seconds in which a change must be live")
     args = parser.parse_args()
     out = Transcript(args.check)
     signal.signal(signal.SIGINT, interrupted)
     signal.signal(signal.SIGTERM, interrupted)
     signal.signal(signal.SIGHUP, interrupted)
     folder = tempfile.mkdtemp(prefix="egret-demo.")
-    why_not = "--loopback was given" if args.loopback else namespaces_possible()
+    why_not = "--loopback was given" if args.loopback else can_use_namespaces(folder)
     demo, crashed, interrupted_by_user = None, False, False
     try:
         check_tools()
@@ -84,7 +92,7 @@ def main():
                   "filter are replaced by what the peers record.", flush=True)
         out.say(f"D={folder}   (keys, logs, states of this run; the commands below use it)")
         demo.start()
-        play(demo, out, args.rate)
+        play(demo, out, args)
         if args.keep:
             keep(demo, out)
     except KeyboardInterrupt:
