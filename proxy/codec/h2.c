@@ -190,6 +190,7 @@ static bool feed_some(struct h2_session *s, struct slice *piece, struct err *err
     int32_t data_stream = 0;
     if (!h2_guard_scan(&s->guard, *piece, &n, &data_stream, &why)) {
         err_prefix(&why, "HTTP/2");
+        s->counts[s->guard.flood]++;
         return end_connection(s, NGHTTP2_ENHANCE_YOUR_CALM, &why, err);
     }
     ssize_t rv = nghttp2_session_mem_recv(s->ng, (const uint8_t *)piece->p, n);
@@ -199,6 +200,7 @@ static bool feed_some(struct h2_session *s, struct slice *piece, struct err *err
     if (rv < 0) {
         err_set(&why, ERR_PROTOCOL, "HTTP/2: %s", nghttp2_strerror((int)rv));
         bool flood = rv == NGHTTP2_ERR_FLOODED;
+        s->counts[H2_COUNT_CONTROL_FLOOD] += flood;
         return end_connection(s, flood ? NGHTTP2_ENHANCE_YOUR_CALM : NGHTTP2_PROTOCOL_ERROR, &why, err);
     }
     *piece = slice_from(*piece, n);
@@ -247,6 +249,11 @@ struct h2_stream *h2_next_event(struct h2_session *s, unsigned *events)
     *events = st->events;
     st->events = 0;
     return &st->pub;
+}
+
+const uint32_t *h2_counts(const struct h2_session *s)
+{
+    return s->counts;
 }
 
 bool h2_has_events(const struct h2_session *s)

@@ -31,6 +31,20 @@ enum h2_event {
     H2_CLOSED = 16,  /* nothing more will happen: s->reset_code when s->was_reset; last event */
 };
 
+/* What a peer did, for counters: totals since the session began. */
+enum h2_count {
+    H2_COUNT_RX_RESET,
+    H2_COUNT_TX_RESET,
+    H2_COUNT_MESSAGING_ERROR, /* malformed messages */
+    H2_COUNT_HEADER_OVERFLOW, /* heads beyond their limits */
+    H2_COUNT_CONTROL_FLOOD,   /* the connection ended for one of these: PING, SETTINGS, unknown … */
+    H2_COUNT_EMPTY_FLOOD,
+    H2_COUNT_PRIORITY_FLOOD,
+    H2_COUNT_WINDOW_UPDATE_FLOOD,
+    H2_COUNT_RESET_FLOOD,
+    H2_COUNTS,
+};
+
 struct h2_session;
 
 struct h2_stream { /* memory of the session; the owner reads it, and takes from in */
@@ -57,6 +71,7 @@ void h2_destroy(struct h2_session **s);
 bool h2_receive(struct h2_session *s, struct buf *in, size_t max, struct err *err);
 /* The codec has no clock: tell it the time now and then (before h2_receive), so that what counts against floods decays. */
 void h2_advance(struct h2_session *s, int64_t now_us);
+const uint32_t *h2_counts(const struct h2_session *s); /* H2_COUNTS of them */
 /* When h2_advance has something to do of its own accord (then h2_produce); 0: nothing. */
 int64_t h2_deadline(const struct h2_session *s);
 /* The next stream to which something happened, with its events; NULL when none is left. */

@@ -5,6 +5,9 @@ enum {
     USEFUL_DATA = 256, /* bytes of a DATA frame that earns something */
     EARNED_NOISE = 2,  /* frames a useful DATA frame pays for: peers that probe the bandwidth send PINGs with data */
     EARNED_UPDATES = 20,
+    OVERFLOW_WEIGHT = 16, /* in resets */
+    BLOCK_SLACK = 512,    /* padding, priority, size updates */
+    BLOCK_NOISE = 64,     /* needless bytes that count as one frame */
     DECAY_FRAMES = 16, /* seconds until a full bucket is empty */
     DECAY_RESETS = 32,
 };
@@ -33,9 +36,43 @@ void h2_guard_useful(struct h2_guard *g, size_t data_bytes, bool sent)
     }
 }
 
+static bool add_resets(struct h2_guard *g, size_t n)
+{
+    g->resets += (uint32_t)n;
+    g->flood = H2_COUNT_RESET_FLOOD;
+    return g->resets <= g->reset_limit;
+}
+
 bool h2_guard_reset(struct h2_guard *g)
 {
-    return ++g->resets <= g->reset_limit;
+    return add_resets(g, 1);
+}
+
+bool h2_guard_fault(struct h2_guard *g, bool overflow)
+{
+    return add_resets(g, (overflow ? OVERFLOW_WEIGHT : 1) + g->block_bytes / 1024);
+}
+
+void h2_guard_block(struct h2_guard *g, size_t decoded)
+{
+    size_t fair = decoded + BLOCK_SLACK;
+    g->noise += (uint32_t)(g->block_bytes > fair ? (g->block_bytes - fair) / BLOCK_NOISE : 0);
+}
+
+static enum h2_count flood_of(unsigned type)
+{
+    switch (type) {
+    case NGHTTP2_WINDOW_UPDATE:
+        return H2_COUNT_WINDOW_UPDATE_FLOOD;
+    case NGHTTP2_PRIORITY:
+        return H2_COUNT_PRIORITY_FLOOD;
+    case NGHTTP2_DATA:
+    case NGHTTP2_HEADERS:
+    case NGHTTP2_CONTINUATION:
+        return H2_COUNT_EMPTY_FLOOD;
+    default:
+        return H2_COUNT_CONTROL_FLOOD;
+    }
 }
 
 void h2_guard_advance(struct h2_guard *g, int64_t now_us)
@@ -70,11 +107,14 @@ static bool count_frame(struct h2_guard *g, struct err *err)
         h2_guard_useful(g, noise ? 0 : len, false);
     } else if (type == NGHTTP2_HEADERS) {
         noise = false;
+        g->block_bytes = len;
     } else if (type == NGHTTP2_CONTINUATION) {
         noise = len == 0;
+        g->block_bytes += len;
     }
     g->noise += noise;
     if (g->noise > g->frame_limit || g->updates > g->frame_limit) {
+        g->flood = flood_of(type);
         return err_set(err, ERR_LIMIT, "flood of %s frames", noise ? "control or empty" : "window update");
     }
     return true;

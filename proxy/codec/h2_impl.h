@@ -25,6 +25,8 @@ struct h2_guard {
     uint32_t resets;  /* streams that ended by RST_STREAM, sent for the peer's fault or received */
     int64_t decayed_us;
     size_t preface_left, payload_left;
+    size_t block_bytes;  /* encoded, of the latest header block */
+    enum h2_count flood; /* why the last answer was no */
     unsigned char header[9];
     unsigned header_n;
 };
@@ -33,6 +35,10 @@ void h2_guard_init(struct h2_guard *g, const struct h2_config *config);
  */
 bool h2_guard_scan(struct h2_guard *g, struct slice bytes, size_t *n, int32_t *data_stream, struct err *err);
 bool h2_guard_reset(struct h2_guard *g); /* one more reset; false: too many */
+/* The same for one we had to send: the head that caused it is paid for too. overflow: a head beyond its limits. */
+bool h2_guard_fault(struct h2_guard *g, bool overflow);
+/* A header block is complete. HPACK never makes it longer than its text; what does is noise. */
+void h2_guard_block(struct h2_guard *g, size_t decoded);
 void h2_guard_useful(struct h2_guard *g, size_t data_bytes, bool sent);
 void h2_guard_advance(struct h2_guard *g, int64_t now_us);
 
@@ -95,6 +101,7 @@ struct h2_session {
     size_t block_bytes; /* decoded so far, of the header block being received */
     unsigned block_fields;
     int32_t last_peer_id;
+    uint32_t counts[H2_COUNTS];
     uint64_t ids_opened[H2_IDS_KNOWN / 64], ids_ended[H2_IDS_KNOWN / 64];
     bool got_settings, goaway_sent, goaway_received, over, ping_pending;
     uint32_t fail_code; /* not 0: a callback ended the connection */

@@ -173,18 +173,24 @@ static void push_head(struct h2_stream_impl *st, bool end)
     h2_stream_event(st, H2_HEAD);
 }
 
-static void take_request(struct h2_session *s, struct h2_stream_impl *st, bool end)
+static int take_request(struct h2_session *s, struct h2_stream_impl *st, bool end)
 {
     struct head *h = st->builder.head;
     bool long_path = h->path.n > s->config.max_uri_bytes;
     if (st->builder.over_budget || long_path) {
         st->pub.refuse_status = st->builder.over_budget ? 431 : 414;
+        s->counts[H2_COUNT_HEADER_OVERFLOW]++;
+        if (!h2_guard_fault(&s->guard, true)) {
+            s->counts[H2_COUNT_RESET_FLOOD]++;
+            return h2_fail(s, NGHTTP2_ENHANCE_YOUR_CALM, "flood of heads beyond their limits");
+        }
     } else if (!h2_builder_finish_request(&st->builder)) {
         refuse_malformed(s, st);
-        return;
+        return 0;
     }
     st->final_head = true;
     push_head(st, end);
+    return 0;
 }
 
 static void take_response(struct h2_session *s, struct h2_stream_impl *st, bool end)
@@ -199,21 +205,21 @@ static void take_response(struct h2_session *s, struct h2_stream_impl *st, bool 
     push_head(st, end);
 }
 
-static void take_headers(struct h2_session *s, struct h2_stream_impl *st, const nghttp2_frame *frame)
+static int take_headers(struct h2_session *s, struct h2_stream_impl *st, const nghttp2_frame *frame)
 {
     bool end = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
     st->pub.head_bytes = s->block_bytes;
     if (!st->final_head) {
         if (s->config.server) {
-            take_request(s, st, end);
-        } else {
-            take_response(s, st, end);
+            return take_request(s, st, end);
         }
+        take_response(s, st, end);
     } else if (st->builder.over_budget || !h2_builder_finish_trailers(&st->builder)) {
         refuse_malformed(s, st);
     } else if (st->builder.head->n > 0) {
         st->pub.trailers = st->builder.head;
     }
+    return 0;
 }
 
 static int on_frame_recv(nghttp2_session *ng, const nghttp2_frame *frame, void *user)
@@ -231,12 +237,18 @@ static int on_frame_recv(nghttp2_session *ng, const nghttp2_frame *frame, void *
     if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA) {
         return 0;
     }
+    if (frame->hd.type == NGHTTP2_HEADERS) {
+        h2_guard_block(&s->guard, s->block_bytes);
+    }
     struct h2_stream_impl *st = stream_of(s, frame->hd.stream_id);
     if (st == NULL || st->released) {
         return 0;
     }
     if (frame->hd.type == NGHTTP2_HEADERS) {
-        take_headers(s, st, frame);
+        int rv = take_headers(s, st, frame);
+        if (rv != 0) {
+            return rv;
+        }
     }
     if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0 && !st->faulty) {
         st->pub.in_end = true;
@@ -287,7 +299,12 @@ static int on_stream_close(nghttp2_session *ng, int32_t id, uint32_t code, void 
 /* RST_STREAM from the peer counts; so does one the peer made us send, which is on_frame_send's to see. */
 static int count_reset(struct h2_session *s, const nghttp2_frame *frame)
 {
-    if (frame->hd.type == NGHTTP2_RST_STREAM && !h2_guard_reset(&s->guard)) {
+    if (frame->hd.type != NGHTTP2_RST_STREAM) {
+        return 0;
+    }
+    s->counts[H2_COUNT_RX_RESET]++;
+    if (!h2_guard_reset(&s->guard)) {
+        s->counts[H2_COUNT_RESET_FLOOD]++;
         return h2_fail(s, NGHTTP2_ENHANCE_YOUR_CALM, "flood of stream resets");
     }
     return 0;

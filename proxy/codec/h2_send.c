@@ -162,12 +162,21 @@ static bool is_peers_fault(uint32_t code)
     return code != NGHTTP2_NO_ERROR && code != NGHTTP2_CANCEL && code != NGHTTP2_CONNECT_ERROR;
 }
 
+static void count_reset(struct h2_session *s, uint32_t code)
+{
+    s->counts[H2_COUNT_TX_RESET]++;
+    s->counts[H2_COUNT_MESSAGING_ERROR] += code == NGHTTP2_PROTOCOL_ERROR;
+    if (is_peers_fault(code) && !h2_guard_fault(&s->guard, false)) {
+        s->counts[H2_COUNT_RESET_FLOOD]++;
+        nghttp2_session_terminate_session(s->ng, NGHTTP2_ENHANCE_YOUR_CALM);
+    }
+}
+
 static int on_frame_send(nghttp2_session *ng, const nghttp2_frame *frame, void *user)
 {
     struct h2_session *s = user;
-    if (frame->hd.type == NGHTTP2_RST_STREAM && is_peers_fault(frame->rst_stream.error_code) &&
-        !h2_guard_reset(&s->guard)) {
-        nghttp2_session_terminate_session(ng, NGHTTP2_ENHANCE_YOUR_CALM);
+    if (frame->hd.type == NGHTTP2_RST_STREAM) {
+        count_reset(s, frame->rst_stream.error_code);
         return 0;
     }
     bool message = frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA;

@@ -77,6 +77,12 @@ static void on_refused(void *ctx, unsigned status, const struct err *why)
     d->options.events->on_refused(d->options.ctx, &c->view, status, why);
 }
 
+static void on_count(void *ctx, enum h2_count what, uint32_t n)
+{
+    struct connection *c = ctx;
+    stat_add(c->listener->owner->http2[what], slot(c), n);
+}
+
 static void on_http_closed(void *ctx)
 {
     struct connection *c = ctx;
@@ -87,6 +93,7 @@ static void on_http_closed(void *ctx)
 static const struct http_server_events http_events = {
     .on_stream = on_stream,
     .on_refused = on_refused,
+    .on_count = on_count,
     .on_closed = on_http_closed,
 };
 

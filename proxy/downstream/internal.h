@@ -14,6 +14,17 @@
     X(handshake, "ssl.handshake")                                                                                      \
     X(refused, "downstream_rq_refused")
 
+#define HTTP2_COUNTERS(X) /* Envoy's names where it has one */                                                         \
+    X(H2_COUNT_RX_RESET, "rx_reset")                                                                                   \
+    X(H2_COUNT_TX_RESET, "tx_reset")                                                                                   \
+    X(H2_COUNT_MESSAGING_ERROR, "rx_messaging_error")                                                                  \
+    X(H2_COUNT_HEADER_OVERFLOW, "header_overflow")                                                                     \
+    X(H2_COUNT_CONTROL_FLOOD, "outbound_control_flood")                                                                \
+    X(H2_COUNT_EMPTY_FLOOD, "inbound_empty_frames_flood")                                                              \
+    X(H2_COUNT_PRIORITY_FLOOD, "inbound_priority_frames_flood")                                                        \
+    X(H2_COUNT_WINDOW_UPDATE_FLOOD, "inbound_window_update_frames_flood")                                              \
+    X(H2_COUNT_RESET_FLOOD, "reset_flood")
+
 struct listener_stats {
 #define X(field, name) struct stat_handle *field;
     LISTENER_COUNTERS(X)
@@ -37,6 +48,7 @@ struct downstream {
     struct loop *loop;
     struct downstream_options options;
     struct list listeners, draining;
+    struct stat_handle *http2[H2_COUNTS];
     unsigned connections;
     bool stopped;
 };

@@ -159,6 +159,9 @@ struct downstream *downstream_create(struct loop *loop, const struct downstream_
     d->options = *options;
     list_init(&d->listeners);
     list_init(&d->draining);
+#define X(which, name) d->http2[which] = stat_counter(options->stats, "http2." name, NULL);
+    HTTP2_COUNTERS(X)
+#undef X
     return d;
 }
 
@@ -197,6 +200,9 @@ void downstream_destroy(struct downstream **d)
     if (*d != NULL) {
         assert((*d)->connections == 0);
         downstream_abort(*d); /* listeners without connections */
+        for (unsigned i = 0; i < H2_COUNTS; i++) {
+            stat_release(&(*d)->http2[i]);
+        }
         mem_free(*d);
         *d = NULL;
     }

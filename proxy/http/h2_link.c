@@ -1,5 +1,7 @@
 #include "proxy/http/h2_link.h"
 
+#include <string.h>
+
 #include "base/mem.h"
 
 enum {
@@ -33,12 +35,27 @@ static void deliver_events(struct h2_link *link)
     }
 }
 
+static void tell_counts(struct h2_link *link)
+{
+    const uint32_t *now = h2_counts(link->session);
+    if (link->role->on_count == NULL || memcmp(now, link->told, sizeof link->told) == 0) {
+        return;
+    }
+    for (unsigned i = 0; i < H2_COUNTS; i++) {
+        if (now[i] != link->told[i]) {
+            link->role->on_count(link, (enum h2_count)i, now[i] - link->told[i]);
+            link->told[i] = now[i];
+        }
+    }
+}
+
 static void receive(struct h2_link *link)
 {
     struct err err = {0};
     h2_advance(link->session, loop_now_us(link->loop));
     bool ok = h2_receive(link->session, &link->t->in, INPUT_A_STEP, &err);
     transport_taken(link->t);
+    tell_counts(link);
     deliver_events(link);
     if (link->over) {
         return;

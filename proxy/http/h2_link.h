@@ -13,6 +13,7 @@ struct h2_role { /* called from a turn only */
     /* Server: a stream nobody owns yet has a head. Returns what was made of it, NULL when it was refused. */
     struct h2_half *(*on_request)(struct h2_link *link, struct h2_stream *h);
     void (*on_progress)(struct h2_link *link);                      /* after events, and when a stream was released */
+    void (*on_count)(struct h2_link *link, enum h2_count what, uint32_t n); /* may be NULL */
     void (*on_closed)(struct h2_link *link, const struct err *why); /* last; all streams were told before */
     void (*destroy)(void *link); /* frees what the link is part of, at the end of a turn; calls h2_link_fini */
 };
@@ -29,6 +30,7 @@ struct h2_link {
     struct loop_task deliver, flush, ended;
     struct timer timer; /* what the session wants to do at a time of its own */
     bool over;          /* ends in this turn; nothing is read or written any more */
+    uint32_t told[H2_COUNTS]; /* of the session's counts */
     bool answered;      /* a stream ended in order: the connection is a kept one */
     bool silent;        /* the owner ended it and hears nothing */
     struct err why;

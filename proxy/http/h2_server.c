@@ -162,9 +162,16 @@ static void on_closed(struct h2_link *link, const struct err *why)
     c->events->on_closed(c->ctx);
 }
 
+static void on_count(struct h2_link *link, enum h2_count what, uint32_t n)
+{
+    struct h2_server *c = of_link(link);
+    c->events->on_count(c->ctx, what, n);
+}
+
 static const struct h2_role server_role = {
     .on_request = on_request,
     .on_progress = on_progress,
+    .on_count = on_count,
     .on_closed = on_closed,
     .destroy = server_destroy,
 };

@@ -14,6 +14,7 @@ struct http_server {
     struct loop *loop;
     struct transport *transport; /* while sniffing */
     struct timer timer;          /* while sniffing */
+    bool begun;                  /* a byte has come: the clock of a head runs */
     struct server_side *side;
     bool draining;
 };
@@ -46,6 +47,14 @@ static void on_refused(void *ctx, unsigned status, const struct err *why)
     c->events->on_refused(c->ctx, status, why);
 }
 
+static void on_count(void *ctx, enum h2_count what, uint32_t n)
+{
+    struct http_server *c = ctx;
+    if (c->events->on_count != NULL) {
+        c->events->on_count(c->ctx, what, n);
+    }
+}
+
 static void on_side_closed(void *ctx)
 {
     struct http_server *c = ctx;
@@ -56,6 +65,7 @@ static void on_side_closed(void *ctx)
 static const struct http_server_events side_events = {
     .on_stream = on_stream,
     .on_refused = on_refused,
+    .on_count = on_count,
     .on_closed = on_side_closed,
 };
 
@@ -104,6 +114,9 @@ static void on_readable(void *ctx)
         server_start(c, false);
     } else if (n == sizeof first) {
         server_start(c, true);
+    } else if (!c->begun && c->config->request_headers_timeout_ms != 0) {
+        c->begun = true;
+        timer_set_in(&c->timer, c->config->request_headers_timeout_ms);
     }
 }
 

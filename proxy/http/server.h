@@ -31,6 +31,8 @@ struct http_server_events {
     void (*on_stream)(void *ctx, struct stream *s);
     /* The codec refused a head: for counters and the access log; the answer has been queued. err->text says why. */
     void (*on_refused)(void *ctx, unsigned status, const struct err *why);
+    /* HTTP/2: n more of what is counted. May be NULL. */
+    void (*on_count)(void *ctx, enum h2_count what, uint32_t n);
     void (*on_closed)(void *ctx); /* the connection is gone, all its streams have heard on_closed; last */
 };
 

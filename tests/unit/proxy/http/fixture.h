@@ -283,7 +283,7 @@ static MAYBE void served_closed(void *ctx)
     v->server = NULL;
 }
 
-static const struct http_server_events served_events = {served_stream, served_refused, served_closed};
+static const struct http_server_events served_events = {.on_stream = served_stream, .on_refused = served_refused, .on_closed = served_closed};
 
 static const struct h1_limits test_h1 = {
     .max_head_bytes = 8192,
