@@ -194,27 +194,6 @@ static void digest_config(struct tls_context *c, const struct tls_config *config
     }
 }
 
-/* Keys differ from context to context, so a session of one name cannot be resumed under another whose certificate or
- * client policy differs; with a common seed every worker and replica derives the same. */
-static bool derive_ticket_keys(struct tls_context *c, struct slice seed, struct err *err)
-{
-    if (seed.n == 0) {
-        return RAND_bytes(c->ticket_keys, sizeof c->ticket_keys) == 1 || tls_err(err, "random ticket keys");
-    }
-    for (size_t at = 0; at < sizeof c->ticket_keys; at += 32) {
-        unsigned char label[64] = "egret session ticket key ", out[EVP_MAX_MD_SIZE];
-        label[25] = (unsigned char)at;
-        memcpy(label + 26, c->digest, sizeof c->digest);
-        if (HMAC(EVP_sha256(), seed.p, (int)seed.n, label, 26 + sizeof c->digest, out, NULL) == NULL) {
-            return tls_err(err, "ticket keys");
-        }
-        size_t part = sizeof c->ticket_keys - at < 32 ? sizeof c->ticket_keys - at : 32;
-        memcpy(c->ticket_keys + at, out, part);
-        mem_wipe(out, sizeof out);
-    }
-    return true;
-}
-
 static bool context_read(struct tls_context *c, const struct tls_config *config, struct err *err)
 {
     c->server = config->server;
@@ -225,7 +204,7 @@ static bool context_read(struct tls_context *c, const struct tls_config *config,
         return false;
     }
     digest_config(c, config);
-    return derive_ticket_keys(c, config->session_ticket_seed, err);
+    return tls_ticket_secret(c, config->session_ticket_seed, err);
 }
 
 struct tls_context *tls_context_create(const struct tls_config *config, struct err *err)
@@ -267,7 +246,7 @@ void tls_context_unref(struct tls_context **pointer)
     mem_free(c->alpn);
     mem_free(c->ciphers);
     mem_free(c->curves);
-    mem_wipe(c->ticket_keys, sizeof c->ticket_keys);
+    mem_wipe(c->ticket_secret, sizeof c->ticket_secret);
     pthread_mutex_destroy(&c->lock);
     mem_free(c);
 }

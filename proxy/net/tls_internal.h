@@ -31,10 +31,15 @@ struct tls_context {
     char *ciphers, *curves; /* NULL: default */
     unsigned char digest[32];
     char digest_text[65];
-    unsigned char ticket_keys[80];
+    unsigned char ticket_secret[32]; /* what the keys of each period are derived from (tls_ticket.c) */
     pthread_mutex_t lock; /* guards the first making of ctx */
     SSL_CTX *ctx;
 };
+
+/* Differs from context to context, so a session of one name cannot be resumed under another whose certificate or client
+ * policy differs; with a common seed every worker and replica derives the same. */
+bool tls_ticket_secret(struct tls_context *c, struct slice seed, struct err *err);
+bool tls_ticket_set_up(struct tls_context *c, SSL_CTX *ctx);
 
 SSL_CTX *tls_context_ssl(struct tls_context *c, struct err *err);     /* borrowed */
 bool tls_context_judge(const struct tls_context *c, struct err *err); /* certificate, ciphers, curves are usable */

@@ -56,7 +56,7 @@ static bool set_up_server(struct tls_context *c, SSL_CTX *ctx)
     SSL_CTX_set_options(ctx, SSL_OP_CIPHER_SERVER_PREFERENCE);
     SSL_CTX_set_num_tickets(ctx, 1);
     return SSL_CTX_set_session_id_context(ctx, c->digest, sizeof c->digest) == 1 &&
-           SSL_CTX_set_tlsext_ticket_keys(ctx, c->ticket_keys, sizeof c->ticket_keys) == 1;
+           tls_ticket_set_up(c, ctx);
 }
 
 static bool set_up(struct tls_context *c, SSL_CTX *ctx)

@@ -1,8 +1,10 @@
+// wrap: time
 /* Our TLS server against a client made of bare OpenSSL, which can do what ours never would. */
 #include "tests/unit/proxy/net/net_test.h"
 
 #include <openssl/ssl.h>
 #include <stdio.h>
+#include <time.h>
 
 #include "proxy/net/tls.h"
 #include "tests/unit/proxy/net/certs.h"
@@ -162,6 +164,46 @@ static void a_session_is_resumed_only_under_the_context_that_gave_it(void **stat
     }
 }
 
+static time_t later; /* how far the clock that ticket keys go by runs ahead */
+
+time_t __wrap_time(time_t *out);
+time_t __wrap_time(time_t *out)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    now.tv_sec += later;
+    if (out != NULL) {
+        *out = now.tv_sec;
+    }
+    return now.tv_sec;
+}
+
+static void ticket_keys_change_by_themselves_and_those_of_the_period_before_still_open(void **state)
+{
+    enum { PERIOD_S = 12 * 3600 };
+    struct tls_context *c = server_context(&one, "seed");
+    struct bare b;
+    later = 0;
+    bare_start(&b, *state, c, TLS1_3_VERSION, NULL);
+    bare_handshake(&b);
+    bare_end(&b);
+    SSL_SESSION *first = SSL_SESSION_dup(caught);
+    later = PERIOD_S;
+    assert_true(resumes(*state, c, TLS1_3_VERSION)); /* and catches a renewed one */
+    SSL_SESSION *renewed = SSL_SESSION_dup(caught);
+    later = 2 * PERIOD_S;
+    SSL_SESSION_free(caught);
+    caught = first;
+    assert_false(resumes(*state, c, TLS1_3_VERSION));
+    SSL_SESSION_free(caught);
+    caught = renewed;
+    assert_true(resumes(*state, c, TLS1_3_VERSION));
+    later = 0;
+    SSL_SESSION_free(caught);
+    caught = NULL;
+    tls_context_unref(&c);
+}
+
 static void a_flood_of_key_updates_is_cut(void **state)
 {
     struct tls_context *sc = server_context(&one, "");
@@ -253,6 +295,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         ON_LOOP(a_session_is_resumed_only_under_the_context_that_gave_it),
+        ON_LOOP(ticket_keys_change_by_themselves_and_those_of_the_period_before_still_open),
         ON_LOOP(a_flood_of_key_updates_is_cut),
         ON_LOOP(key_updates_of_a_peer_that_reads_are_fine),
         ON_LOOP(renegotiation_is_refused),
