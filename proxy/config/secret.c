@@ -17,13 +17,7 @@ static bool read_generic(struct reader *r, const pb_secret *m, struct secret *s)
     }
     read_pop(r, mark);
     s->kind = SECRET_GENERIC;
-    s->value = value.text;
-    /* A MAC key file may end in a line break that nobody typed on purpose. */
-    while (s->value.n > 0 && m->generic_secret->secret->specifier_case ==
-                                 ENVOY__CONFIG__CORE__V3__DATA_SOURCE__SPECIFIER_FILENAME &&
-           (s->value.p[s->value.n - 1] == '\n' || s->value.p[s->value.n - 1] == '\r')) {
-        s->value.n--;
-    }
+    s->value = value.text; /* the file's exact bytes: the control server takes them so, too */
     return s->value.n > 0 || read_fail(r, "generic_secret.secret", ERR_INPUT, "is empty");
 }
 

@@ -1,5 +1,6 @@
 /* The bootstrap: what loads, what is refused, and where the error points. */
 #include "fixture.h"
+#include "proxy/config/bootstrap_inside.h"
 
 static struct extension_registry *registry;
 
@@ -235,6 +236,26 @@ static void what_is_wrong_is_refused_where_it_stands(void **state)
     }
 }
 
+/* The control server reads the same file; what one side cut off would make every key a wrong one. */
+static void a_mac_key_file_is_taken_byte_for_byte(void **state)
+{
+    (void)state;
+    static const char key[] = "0123456789abcdef\0 23456789abcdef\r\n";
+    char path[] = "/tmp/egret-mac-key-XXXXXX", text[256];
+    int fd = mkstemp(path);
+    assert_int_equal(write(fd, key, sizeof key - 1), sizeof key - 1);
+    close(fd);
+    snprintf(text, sizeof text,
+             "static_resources: { secrets: [ { name: mac/k1, generic_secret: { secret: { filename: %s } } } ] }\n", path);
+    struct err err;
+    struct config_bootstrap *b = fixture_load(registry, text, &err);
+    unlink(path);
+    assert_non_null(b);
+    assert_int_equal(b->n_mac_keys, 1);
+    assert_true(slice_eq(b->mac_keys[0].key, slice_make(key, sizeof key - 1)));
+    bootstrap_destroy(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -242,6 +263,7 @@ int main(void)
         cmocka_unit_test(an_empty_bootstrap_is_well),
         cmocka_unit_test(the_flag_is_merged_over_the_file_and_positions_know_which),
         cmocka_unit_test(what_is_wrong_is_refused_where_it_stands),
+        cmocka_unit_test(a_mac_key_file_is_taken_byte_for_byte),
     };
     return cmocka_run_group_tests(tests, make_registry, drop_registry);
 }
