@@ -105,7 +105,7 @@ def test_expect_is_answered_when_the_body_is_wanted(rig):
     c.send(headers(n, request("POST", "/e", "a", "http", ("expect", "100-continue")), end=False))
     assert c.until(lambda: c.stream(n)["heads"]) and c.status(n) == 100
     c.send(frame(DATA, END_STREAM, n, b"abc"))
-    assert c.until(lambda: c.over(n)) and c.stream(n)["body"] == b"/eabc"
+    assert c.until(lambda: c.over(n)) and b"\r\nabc\r\n" in c.stream(n)["body"]
 
 
 def test_an_early_answer_arrives_whole_and_its_upstream_connection_is_not_used_again(rig):
