@@ -114,6 +114,9 @@ void request_create(struct exchanger *e, const struct connection_view *c, struct
 void request_acquire(struct request *r, bool fresh);
 void request_enter(struct request *r, enum request_state next);
 
+/* misdirected.c: true: the authority belongs to another chain, and 421 has been answered */
+bool request_is_misdirected(struct request *r);
+
 /* route.c: decides and either acquires or replies */
 void request_route(struct request *r);
 

@@ -123,7 +123,7 @@ static void on_down_head(void *ctx, struct head *head)
     r->method = head->method;
     record_begin(r);
     timers_head(r);
-    if (headers_prepare_request(r)) {
+    if (headers_prepare_request(r) && !request_is_misdirected(r)) {
         request_route(r);
     }
 }

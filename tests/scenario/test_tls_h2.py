@@ -123,3 +123,33 @@ def test_a_rotated_certificate_is_served_without_a_restart(stage, pki, tmp_path)
         os.replace(mine.path(f"new.{end}"), mine.path(f"server.{end}"))
     wait_for(lambda: serial() not in (before, b""), "the new certificate")
     assert curl(f"https://localhost:{port}/", "--cacert", mine.path("ca.pem"))[0] == 200
+
+
+def test_a_request_for_another_names_certificate_is_misdirected(stage, pki):
+    """421 only if it makes a difference: a.test and b.test have certificates of their own, c.test shares a.test's."""
+    for name in ("a.test", "b.test"):
+        pki.issue(name, f"DNS:{name}")
+    b, port = stage.backend(), free_port()
+
+    def chain(names, cert):
+        return {"filter_chain_match": {"server_names": names}, "filters": [hcm(routes=ALL)],
+                "transport_socket": downstream_tls(pki, cert, ["h2", "http/1.1"])}
+
+    config = bootstrap([{"name": "l", "address": {"socket_address": {"address": "127.0.0.1", "port_value": port}},
+                         "listener_filters": [{"name": "envoy.filters.listener.tls_inspector", "typed_config": {
+                             "@type": "type.googleapis.com/envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector"}}],
+                         "filter_chains": [chain(["a.test"], "a.test"), chain(["b.test"], "b.test"), chain(["c.test"], "a.test")]}],
+                       [cluster("b", b.port)])
+    stage.proxy("egret", config, port)
+
+    def ask(sni, host, *more):
+        return curl(f"https://{sni}:{port}/", "--resolve", f"{sni}:{port}:127.0.0.1", "-k", "-H", f"Host: {host}", *more)[0]
+
+    for more in ([], ["--http1.1"]):
+        assert ask("a.test", "a.test", *more) == 200
+        assert ask("a.test", f"A.Test:{port}", *more) == 200
+        assert ask("a.test", "b.test", *more) == 421
+        assert ask("b.test", "a.test", *more) == 421
+        assert ask("a.test", "c.test", *more) == 200
+        assert ask("a.test", "elsewhere.test", *more) == 200
+    assert all(r.header("host") != "b.test" for r in b.requests)
