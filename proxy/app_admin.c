@@ -26,7 +26,7 @@ static enum admin_phase phase(void *ctx)
     return ADMIN_DRAINING;
 }
 
-/* The main thread's own view: every worker has the same hosts; what they count stands in the statistics. */
+/* The main thread's own view: every worker has the same hosts, and they count together. */
 static void hosts(void *ctx, struct strbuf *text)
 {
     const struct app *a = ctx;

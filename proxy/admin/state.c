@@ -28,7 +28,7 @@ const char *admin_state_name(unsigned state)
     return names[state];
 }
 
-/* The first line is Envoy's; what is missing follows. */
+/* The first line is Envoy's; what is missing follows, though it may not keep this process from serving. */
 static void answer_ready(struct admin *a, const struct admin_request *request, struct admin_reply *reply)
 {
     struct strbuf why;
@@ -37,7 +37,7 @@ static void answer_ready(struct admin *a, const struct admin_request *request, s
     unsigned state = admin_state(a, &why);
     reply->status = state == STATE_LIVE ? 200 : 503;
     strbuf_printf(&reply->body, "%s\n", admin_state_name(state));
-    if (state != STATE_LIVE && why.n > 0) {
+    if (why.n > 0) {
         strbuf_printf(&reply->body, "%s%s", why.p, why.p[why.n - 1] == '\n' ? "" : "\n");
     }
     strbuf_fini(&why);

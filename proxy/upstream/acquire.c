@@ -112,6 +112,7 @@ static void on_raw_failed(void *ctx, const struct err *why)
     struct acquire *a = ctx;
     a->dialer = NULL;
     stat_add(a->cluster->stats.cx_connect_fail, upstream_slot(a->up), 1);
+    host_add(a->host, HOST_cx_connect_fail, 1);
     acquire_fail(a, why);
 }
 
@@ -176,6 +177,7 @@ void acquire_start(struct acquire *a)
     if (a->request.raw) {
         a->state = ACQUIRE_DIALING;
         stat_add(c->stats.cx_total, upstream_slot(a->up), 1);
+        host_add(h, HOST_cx_total, 1);
         a->dialer = dialer_start(h, SLICE_NONE, &raw_events, a);
         return;
     }

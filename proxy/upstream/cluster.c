@@ -334,14 +334,7 @@ void upstream_describe(const struct upstream *u, struct strbuf *text)
     for (struct map_item *i = map_first(u->clusters); i != NULL; i = map_next(i)) {
         const struct cluster *c = map_value(i);
         for (size_t n = 0; n < c->n_hosts; n++) {
-            const struct host *h = c->hosts[n];
-            char addr[ADDR_TEXT];
-            const char *where = h->endpoint.kind == ENDPOINT_INTERNAL ? h->text : addr_text(&h->addr, addr);
-            strbuf_printf(text, "%.*s::%s::rq_active::%u\n", SLICE_ARG(c->conf->name), where, h->active);
-            strbuf_printf(text, "%.*s::%s::hostname::%.*s\n", SLICE_ARG(c->conf->name), where,
-                          SLICE_ARG(h->endpoint.kind == ENDPOINT_NAME ? h->endpoint.host : h->endpoint.hostname));
-            strbuf_printf(text, "%.*s::%s::health_flags::healthy\n", SLICE_ARG(c->conf->name), where);
-            strbuf_printf(text, "%.*s::%s::weight::%u\n", SLICE_ARG(c->conf->name), where, h->endpoint.weight);
+            host_print(c->hosts[n], text);
         }
     }
 }

@@ -27,6 +27,7 @@ void conn_count(struct conn *c, unsigned now)
     }
     c->streams = now;
     c->host->active = (unsigned)((int)c->host->active + diff);
+    host_add(c->host, HOST_rq_active, diff);
     cluster->up->streams = (unsigned)((int)cluster->up->streams + diff);
     gauge_move(cluster->stats.rq_active, slot, diff);
     atomic_fetch_add_explicit(&cluster->shared->requests[0], (unsigned)diff, memory_order_relaxed);
@@ -49,6 +50,7 @@ void conn_end(struct conn *c)
     http_client_close(&c->client);
     if (c->counted) {
         stat_sub(cluster->stats.cx_active, slot, 1);
+        host_add(h, HOST_cx_active, -1);
         stat_add(cluster->stats.cx_destroy, slot, 1);
     }
     atomic_fetch_sub_explicit(&cluster->shared->connections[0], 1, memory_order_relaxed);

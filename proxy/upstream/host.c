@@ -23,6 +23,7 @@ void host_describe(struct host *h, const struct endpoint_set *set, const struct 
 void host_release(struct host *h)
 {
     if (--h->holds == 0) {
+        shared_host_drop(h->cluster->up->shared, &h->shared);
         loop_free_later(h->cluster->up->loop, host_free, h);
     }
 }
@@ -53,10 +54,42 @@ static void host_name(struct host *h)
     }
 }
 
+/* As /clusters calls it. */
+static const char *host_address(const struct host *h, char text[ADDR_TEXT])
+{
+    return h->endpoint.kind == ENDPOINT_INTERNAL ? h->text : addr_text(&h->addr, text);
+}
+
+void host_add(struct host *h, enum host_figure figure, int diff)
+{
+    unsigned slot = upstream_slot(h->cluster->up);
+    atomic_fetch_add_explicit(&h->shared->slots[slot].n[figure], (uint64_t)(int64_t)diff, memory_order_relaxed);
+}
+
+void host_print(const struct host *h, struct strbuf *text)
+{
+    char address[ADDR_TEXT];
+    const struct cluster *c = h->cluster;
+    struct strbuf name;
+    strbuf_init(&name);
+    strbuf_printf(&name, "%.*s::%s", SLICE_ARG(c->conf->name), host_address(h, address));
+#define X(figure)                                                                                                      \
+    strbuf_printf(text, "%s::" #figure "::%llu\n", strbuf_cstr(&name),                                                 \
+                  (unsigned long long)shared_host_figure(c->up->shared, h->shared, HOST_##figure));
+    HOST_FIGURES(X)
+#undef X
+    strbuf_printf(text, "%s::hostname::%.*s\n", strbuf_cstr(&name),
+                  SLICE_ARG(h->endpoint.kind == ENDPOINT_NAME ? h->endpoint.host : h->endpoint.hostname));
+    strbuf_printf(text, "%s::health_flags::healthy\n", strbuf_cstr(&name));
+    strbuf_printf(text, "%s::weight::%u\n", strbuf_cstr(&name), h->endpoint.weight);
+    strbuf_fini(&name);
+}
+
 struct host *host_create(struct cluster *c, const struct endpoint_set *set, const struct endpoint_conf *ep,
                          const struct addr *addr)
 {
     struct host *h = mem_alloc(sizeof *h);
+    char text[ADDR_TEXT];
     h->cluster = c;
     host_describe(h, set, ep);
     if (addr != NULL) {
@@ -68,5 +101,6 @@ struct host *host_create(struct cluster *c, const struct endpoint_set *set, cons
     list_init(&h->dialing);
     list_init(&h->waiters);
     host_name(h);
+    h->shared = shared_host(c->up->shared, c->conf->name, host_address(h, text));
     return h;
 }

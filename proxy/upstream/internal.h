@@ -36,6 +36,27 @@ struct cluster_stats {
     struct stat_handle *cx_active, *rq_active;
 };
 
+/* What /clusters counts of one endpoint: each worker in its own lines, added up by whoever asks. */
+#define HOST_FIGURES(X) X(cx_active) X(cx_connect_fail) X(cx_total) X(rq_active) X(rq_total)
+enum host_figure {
+#define X(name) HOST_##name,
+    HOST_FIGURES(X)
+#undef X
+        HOST_FIGURES_N
+};
+struct host_shared { /* of all workers; counted by reference */
+    unsigned refs;   /* under the lock of upstream_shared */
+    char *key;
+    struct {
+        atomic_uint_fast64_t n[HOST_FIGURES_N];
+        char apart[64 - HOST_FIGURES_N * sizeof(atomic_uint_fast64_t)]; /* from the next worker's cache line */
+    } slots[]; /* one for each worker, and the main thread's */
+};
+
+struct host_shared *shared_host(struct upstream_shared *s, struct slice cluster, const char *address);
+void shared_host_drop(struct upstream_shared *s, struct host_shared **host);
+uint64_t shared_host_figure(const struct upstream_shared *s, const struct host_shared *host, enum host_figure figure);
+
 struct cluster_shared *shared_cluster(struct upstream_shared *s, struct slice name);
 void shared_cluster_stats(struct upstream_shared *s, const struct cluster_conf *conf, struct cluster_stats *out);
 void shared_cluster_stats_drop(struct upstream_shared *s, struct cluster_stats *stats);
@@ -65,6 +86,7 @@ struct host {
     struct endpoint_set *set; /* held: the endpoint's texts live in it */
     struct addr addr;              /* ENDPOINT_ADDR, ENDPOINT_NAME */
     char text[288];
+    struct host_shared *shared;
     struct list idle;    /* struct conn, HTTP/1, newest first */
     struct list busy;    /* struct conn, open otherwise */
     struct list dialing; /* struct conn */
@@ -106,6 +128,8 @@ struct host *cluster_pick(struct cluster *c); /* NULL: nobody is there */
 struct host *host_create(struct cluster *c, const struct endpoint_set *set, const struct endpoint_conf *ep,
                          const struct addr *addr); /* addr: NULL for an internal one */
 void host_describe(struct host *h, const struct endpoint_set *set, const struct endpoint_conf *ep); /* again */
+void host_add(struct host *h, enum host_figure figure, int diff);
+void host_print(const struct host *h, struct strbuf *text);
 void host_retire(struct host *h);  /* no endpoint any more */
 void host_release(struct host *h); /* may free it */
 

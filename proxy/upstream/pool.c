@@ -39,6 +39,7 @@ static void dial(struct host *h, const struct acquire *a)
     timer_init(&c->age, cluster->up->loop, on_age);
     memcpy(c->sni, sni.n == 0 ? "" : sni.p, sni.n);
     stat_add(cluster->stats.cx_total, upstream_slot(cluster->up), 1);
+    host_add(h, HOST_cx_total, 1);
     atomic_fetch_add_explicit(&cluster->shared->connections[0], 1, memory_order_relaxed);
     list_push(&h->dialing, &c->link);
     h->n_dialing++;
@@ -99,6 +100,7 @@ static void conn_serve(struct conn *c, struct acquire *a, bool reused)
     struct stream *s =
         http_client_open(c->client, a->request.arena, a->request.stream_events, a->request.stream_ctx);
     stat_add(cluster->stats.rq_total, upstream_slot(cluster->up), 1);
+    host_add(c->host, HOST_rq_total, 1);
     c->served = c->served || !c->h2; /* one HTTP/2 dial may carry several of those who wait for a fresh connection */
     timer_cancel(&c->idle);
     list_remove(&c->link);
@@ -226,6 +228,7 @@ static void on_dialled(void *ctx, struct transport **t)
     c->h2 = speaks_h2(h, *t);
     stat_add(c->h2 ? cluster->stats.cx_http2_total : cluster->stats.cx_http1_total, slot, 1);
     stat_add(cluster->stats.cx_active, slot, 1);
+    host_add(h, HOST_cx_active, 1);
     c->counted = true;
     if (cluster->conf->max_connection_duration_ms != 0) {
         timer_set_in(&c->age, cluster->conf->max_connection_duration_ms);
@@ -255,6 +258,7 @@ static void on_dial_failed(void *ctx, const struct err *why)
     struct cluster *cluster = h->cluster;
     unsigned slot = upstream_slot(cluster->up);
     stat_add(why->kind == ERR_TIMEOUT ? cluster->stats.cx_connect_timeout : cluster->stats.cx_connect_fail, slot, 1);
+    host_add(h, HOST_cx_connect_fail, 1);
     c->dialer = NULL;
     h->n_dialing--;
     list_remove(&c->link);
