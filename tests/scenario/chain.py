@@ -6,6 +6,7 @@ import secrets
 import socket
 import ssl
 import subprocess
+import threading
 import time
 
 import harness
@@ -41,6 +42,45 @@ def seen(request):
     """The answer of the backends: what they saw, and the body as it came."""
     head = json.dumps({"line": request.line, "peer": request.peer[0], "host": request.header("host")})
     return "200 OK", [("content-type", "text/plain"), ("x-seen", head)], b"echo " + request.body
+
+
+class Wire:
+    """A listener in front of a server that keeps every byte of both directions; the server sees the peer's own address."""
+
+    def __init__(self, host, target):
+        self.bytes, self.peers, self.target = bytearray(), [], target
+        self.sock = socket.create_server((host, 0), backlog=512)
+        self.port = self.sock.getsockname()[1]
+        threading.Thread(target=self.run, daemon=True).start()
+
+    def run(self):
+        while True:
+            try:
+                near, peer = self.sock.accept()
+                far = socket.create_connection(self.target, 5, source_address=(peer[0], 0))
+            except OSError:
+                return
+            far.settimeout(None)
+            self.peers.append(peer[0])
+            for a, b in ((near, far), (far, near)):
+                threading.Thread(target=self.copy, args=(a, b), daemon=True).start()
+
+    def copy(self, a, b):
+        try:
+            while data := a.recv(65536):
+                if len(self.bytes) < 1 << 24:
+                    self.bytes += data
+                b.sendall(data)
+        except OSError:
+            pass
+        for s in (a, b):
+            try:
+                s.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+    def stop(self):
+        self.sock.close()
 
 
 class Artifacts:
@@ -132,6 +172,9 @@ class Chain:
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         tls.load_cert_chain(self.pki.path("third.pem"), self.pki.path("third.key"))
         self.internal, self.third = self.backend(host=INTERNAL), self.backend(host=THIRD, tls=tls)
+        self.third_tls, self.wire = tls, Wire(THIRD, (THIRD, self.third.port))
+        self.third_port = self.wire.port
+        self.things.append(self.wire)
         self.other = self.backend(host=INTERNAL, answer=lambda r: ("200 OK", [("x-backend", "other")], b"other"))
         self.dead_direct, self.dead_third = self.refused(INTERNAL), self.refused(THIRD)
         self.control_port, self.gateway_port = free_port(), free_port()
@@ -166,7 +209,7 @@ class Chain:
         p.issue("other", "DNS:other.contoso.test")
 
     def make_artifacts(self, a):
-        inner, third = f"http://{INTERNAL}:{self.internal.port}", f"https://{THIRD}:{self.third.port}"
+        inner, third = f"http://{INTERNAL}:{self.internal.port}", f"https://{THIRD}:{self.third_port}"
         users = (("get", "/listUsers", "list-users"), ("get", "/users/{id}", "get-user"), ("post", "/echo", "echo"),
                  ("get", "/closed/{*rest}", "swallows"))
         a.api("internal", inner + "/base", users)
@@ -229,7 +272,7 @@ class Chain:
                           "private_key": p("gateway.key"), "client_ca": p("ca.pem"), "sni": "gateway.test",
                           "sidecar_certificate": p("app.pem"), "sidecar_private_key": p("app.key"), "sidecar_ca": p("ca.pem")}],
             "pools": [{"name": "listed", "addresses": [LISTED]}],
-            "egress": [{"hosts": [THIRD, "localhost"], "ports": [self.third.port, self.dead_third], "gateway": "main", "pool": "listed"}]}
+            "egress": [{"hosts": [THIRD, "localhost"], "ports": [self.third_port, self.dead_third], "gateway": "main", "pool": "listed"}]}
 
     def process(self, name, args, *ports):
         count = sum(1 for n in os.listdir(self.path("logs")) if n.startswith(name + "-"))

@@ -222,7 +222,7 @@ def test_http2_by_alpn_has_the_same_answers(chain):
 def test_the_third_party_sees_only_the_listed_address_and_the_internal_backend_the_sidecar(chain):
     for _ in range(3):
         answer = chain.call("/conference/speakers")
-        assert answer[0] == 200 and what_backend_saw(answer[1])["host"] == f"{THIRD}:{chain.third.port}"
+        assert answer[0] == 200 and what_backend_saw(answer[1])["host"] == f"{THIRD}:{chain.third_port}"
         assert what_backend_saw(chain.call("/internal/listUsers")[1])["peer"] not in (LISTED, "127.0.0.2")
     assert {r.peer[0] for r in chain.third.requests} == {LISTED}
     assert what_backend_saw(chain.call("/conference/speakers?q=1")[1])["line"] == "GET /conf/speakers?q=1 HTTP/1.1"
@@ -233,9 +233,17 @@ def test_the_gateway_knows_only_host_and_port(chain):
     chain.dump("gateway")
     everything = chain.processes["gateway"].output() + "".join(
         chain.admin_text(p, "gateway")[1] for p in ("/config_dump", "/stats", "/clusters", "/listeners"))
-    assert f"{THIRD}:{chain.third.port}" in everything
+    assert f"{THIRD}:{chain.third_port}" in everything
     for word in ("speakers", "plain=sight", "plain-header-value", "listUsers", chain.key("every")):
         assert word not in everything
+
+
+def test_what_leaves_the_gateway_is_tls_from_the_listed_address(chain):
+    chain.call("/conference/echo?plain=sight", "-d", "plain-body-text", "-H", "X-Sight: plain-header-value")
+    assert set(chain.wire.peers) == {LISTED} and chain.third.requests[-1].body == b"plain-body-text"
+    assert bytes(chain.wire.bytes[:3]) in (b"\x16\x03\x01", b"\x16\x03\x03")
+    for word in ("plain-body-text", "plain=sight", "plain-header-value", chain.key("every"), "HTTP/1.1"):
+        assert word.encode() not in chain.wire.bytes
 
 
 @pytest.mark.parametrize("api", ["dead-direct", "dead-third"])

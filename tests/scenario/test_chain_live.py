@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from chain import HEADER, INTERNAL, Chain, policy
+from chain import HEADER, INTERNAL, LISTED, Chain, policy
 from harness import curl, free_port, wait_for
 
 
@@ -171,6 +171,47 @@ def test_a_changed_secret_reaches_the_backend(chain):
     wait_for(arrived, "the new secret")
 
 
+def test_two_subscriptions_with_one_key_are_both_refused_and_both_named(chain):
+    a = chain.artifacts
+    key, own_key = a.keys["alone-only"][0], a.keys["internal-only"][0]
+    a.keys["internal-only"][0] = key
+    a.save()
+    serves(chain, "/alone/items", "alone-only", 401)
+    assert chain.call("/internal/listUsers", key="internal-only")[0] == 401
+    text = wait_for(lambda: (lambda t: "alone-only" in t and "internal-only" in t and t)(chain.ctl("faults").stdout), "the fault")
+    assert key not in text
+    assert chain.call("/alone/items", key=("alone-only", 1))[0] in (200, 401)
+    a.keys["internal-only"][0] = own_key
+    a.save()
+    serves(chain, "/alone/items", "alone-only")
+    serves(chain, "/internal/listUsers", "internal-only")
+
+
+def test_a_name_is_resolved_directly_and_behind_the_gateway(chain):
+    near = chain.backend(host="127.0.0.1")
+    far = chain.backend(host="127.0.0.1", port=chain.third_port, tls=chain.third_tls)
+    chain.artifacts.api("near", f"http://localhost:{near.port}")
+    chain.artifacts.api("far", f"https://localhost:{chain.third_port}")
+    for name in ("near", "far"):
+        with_gateway(chain, name)
+        serves(chain, f"/{name}/items")
+    assert {r.peer[0] for r in far.requests} == {LISTED} and {r.peer[0] for r in near.requests} == {"127.0.0.1"}
+    assert far.requests[0].header("host") == f"localhost:{chain.third_port}"
+
+
+def test_a_proxy_that_does_not_answer_is_shown_as_stale(chain):
+    chain.wait_synced()
+    chain.processes["app"].proc.send_signal(signal.SIGSTOP)
+    try:
+        chain.artifacts.api("weather", f"http://{INTERNAL}:{chain.other.port}", displayName="another name")
+        wait_for(lambda: "STALE" in chain.states().values(), "STALE")
+        assert "STALE" in chain.ctl("status").stdout
+    finally:
+        chain.processes["app"].proc.send_signal(signal.SIGCONT)
+    chain.wait_synced()
+    assert chain.call("/weather/items", key=None)[1]["x-backend"] == "other"
+
+
 # ---- bodies, load
 
 def test_large_bodies_pass_the_whole_chain_both_ways(chain):
@@ -325,6 +366,55 @@ def test_a_second_process_of_the_same_base_id_says_so_and_ends(own):
     own.processes["app"] = first
     assert own.call("/internal/listUsers")[0] == 200
     del own.processes["app"]  # its admin interface is elsewhere
+
+
+def test_a_gateway_replaced_by_a_take_over_loses_no_call(own):
+    own.start()
+    own.wait_synced("app-1", "gateway-1")
+    with Traffic(own, "/conference/speakers"):
+        old = own.processes["gateway"]
+        own.start_proxy("gateway", cluster="egress/main", args=("--restart-epoch", 1))
+        wait_for(lambda: not old.alive(), "the old process gone", 40)
+        own.things.remove(old)
+        assert old.stop() == 0
+        own.wait_synced("gateway-1")
+    assert {r.peer[0] for r in own.third.requests} == {LISTED}
+
+
+def test_a_gateway_that_was_away_is_dialled_again(own):
+    own.start()
+    assert own.call("/conference/speakers")[0] == 200
+    own.stop_process("gateway", sig=signal.SIGKILL)
+    answer = own.call("/conference/speakers")
+    assert answer[0] == 500 and b"activityId" in answer[2]
+    assert own.call("/internal/listUsers")[0] == 200
+    own.start_gateway()
+    serves(own, "/conference/speakers")
+
+
+def test_without_a_state_key_secrets_are_not_on_disk_and_ready_says_so(own):
+    own.start_control()
+    config = own.path("app.json")
+    own.start_proxy("app", *own.ports["app"])
+    own.stop_process("app")
+    shutil.rmtree(own.path("state-app"))
+
+    def start():
+        from chain import EGRET
+        own.process("app", [EGRET, "-c", config, "--concurrency", 1, "--disable-hot-restart", "--state-dir", own.path("state-app")],
+                    *own.ports["app"])
+    start()
+    wait_for(lambda: own.call("/function/greet")[0] == 200 and own.synced(), "everything")
+    time.sleep(1.5)
+    own.stop_process("control")
+    own.stop_process("app")
+    start()
+    serves(own, "/internal/listUsers")
+    status, _, body, _ = own.call("/function/greet")
+    assert status == 501 and b"secret" in body, (status, body)
+    assert "namedvalues/function-key" in own.admin_text("/ready")[1], own.admin_text("/ready")
+    own.start_control()
+    serves(own, "/function/greet")
 
 
 def test_two_control_servers_publish_the_same_versions(own):
