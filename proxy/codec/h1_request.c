@@ -37,14 +37,33 @@ static enum h1_result skip_blank_line(struct h1_parser *p, struct buf *in, struc
     return H1_DONE;
 }
 
+/* The method's bytes as far as they are here; 0: nothing against them. */
+static unsigned check_method(const struct buf *in, struct err *err)
+{
+    char text[METHOD_MAX + 1];
+    size_t n = buf_copy_out(in, 0, text, sizeof text), i = 0;
+    while (i < n && chars_is_token_byte(text[i])) {
+        i++;
+    }
+    if (i == sizeof text) {
+        err_set(err, ERR_UNSUPPORTED, "method longer than any known");
+        return 501;
+    }
+    if (i < n && (i == 0 || text[i] != ' ')) {
+        err_set(err, ERR_PROTOCOL, "does not begin with a method");
+        return 400;
+    }
+    return 0;
+}
+
 /* While the head is incomplete: what can already not become a request is refused now, not at the timeout. */
 static enum h1_result check_early(struct h1_parser *p, const struct buf *in, const struct h1_limits *limits,
                                   struct h1_message *message, struct err *err)
 {
     char text[2 + 6 + 3 + 2]; /* "/ HTTP/1.1\r\n" needs the tail of the line only */
-    if (buf_copy_out(in, 0, text, 1) == 1 && !chars_is_token_byte(text[0])) {
-        err_set(err, ERR_PROTOCOL, "does not begin with a method");
-        return refuse(message, 400);
+    unsigned status = check_method(in, err);
+    if (status != 0) {
+        return refuse(message, status);
     }
     if (p->scan.first_line == 0) {
         if (in->len > limits->max_uri_bytes + METHOD_MAX + VERSION_LEN + 4) {
@@ -67,7 +86,7 @@ static enum h1_result check_early(struct h1_parser *p, const struct buf *in, con
 }
 
 /* "HTTP/1.1" exactly, or 1.0; 505 for what has the form of another version (RFC 9112 2.3). */
-static unsigned parse_version(struct slice text, const struct h1_limits *limits, struct head *head, struct err *err)
+static unsigned parse_version(struct slice text, struct head *head, struct err *err)
 {
     bool form = text.n == VERSION_LEN && memcmp(text.p, "HTTP/", 5) == 0 && text.p[5] >= '0' && text.p[5] <= '9' &&
                 text.p[6] == '.' && text.p[7] >= '0' && text.p[7] <= '9';
@@ -80,10 +99,6 @@ static unsigned parse_version(struct slice text, const struct h1_limits *limits,
         return 505;
     }
     head->version = text.p[7] == '1' ? HTTP_1_1 : HTTP_1_0;
-    if (head->version == HTTP_1_0 && !limits->accept_http_10) {
-        err_set(err, ERR_UNSUPPORTED, "HTTP/1.0 is not accepted");
-        return 426;
-    }
     return 0;
 }
 
@@ -150,13 +165,9 @@ static unsigned parse_request_line(struct slice line, const struct h1_limits *li
         err_set(err, ERR_PROTOCOL, "malformed request line");
         return 400;
     }
-    unsigned status = parse_version(slice_from(rest, n + 1), limits, head, err);
+    unsigned status = parse_version(slice_from(rest, n + 1), head, err);
     if (status != 0) {
         return status;
-    }
-    if (head->method.n > METHOD_MAX) {
-        err_set(err, ERR_UNSUPPORTED, "method longer than any known");
-        return 501;
     }
     if (target.n > limits->max_uri_bytes) {
         err_set(err, ERR_LIMIT, "request target longer than %zu bytes", limits->max_uri_bytes);
@@ -258,7 +269,8 @@ static enum h1_result parse(struct buf *in, size_t len, const struct h1_limits *
     message->head_bytes = len;
     const char *lf = memchr(text, '\n', len);
     struct slice line = slice_make(text, (size_t)(lf - text) - 1);
-    unsigned status = parse_request_line(line, limits, head, err);
+    unsigned status = check_method(in, err);
+    status = status != 0 ? status : parse_request_line(line, limits, head, err);
     if (status != 0) {
         return refuse(message, status);
     }
@@ -266,6 +278,10 @@ static enum h1_result parse(struct buf *in, size_t len, const struct h1_limits *
     if (!h1_parse_fields(head, text + line.n + 2, text + len, true, limits->max_fields, &facts, err) ||
         !settle(head, &facts, message, err)) {
         return refuse(message, facts.status);
+    }
+    if (head->version == HTTP_1_0 && !limits->accept_http_10) { /* last: what is malformed besides is told as that */
+        err_set(err, ERR_UNSUPPORTED, "HTTP/1.0 is not accepted");
+        return refuse(message, 426);
     }
     buf_drain(in, len);
     return H1_DONE;

@@ -256,11 +256,15 @@ def test_exact_statuses(rig):
         (b"GET / HTTP/1.2\r\nHost: a\r\n\r\n", 505),
         (b"GET / HTTP/1.0\r\nHost: a\r\n\r\n", 426),
         (b"A" * 100 + b" / HTTP/1.1\r\nHost: a\r\n\r\n", 501),
+        (b"GET / HTTP/1.0\r\nHost: a\r\n" + CHUNKED + b"\r\n0\r\n\r\n", 400),
+        (b"A" * 33, 501),  # at once, not at the timeout
+        (b"GET,", 400),
+        (b"\x16\x03\x01", 400),
         (H + b"Expect: 200-ok\r\nContent-Length: 1\r\n\r\n", 417),
         (b"GET / HTTP/1.1\r\nHost: a\r\nbad\r\n\r\n", 400),
     ]
     for raw, status in table:
-        got, ended = talk(port, raw + SECOND, 5.0)
+        got, ended = talk(port, raw + (b"" if len(raw) < 40 else SECOND), 5.0)
         assert (statuses(got), ended) == ([status], True), raw[:60]
         assert b"\r\nconnection: close\r\n" in got.lower()
 
