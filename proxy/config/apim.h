@@ -31,10 +31,13 @@ struct apim_value_part {
     struct slice text; /* literal, or the secret's name */
     bool secret;
 };
+struct apim_value { /* joined from its parts when it is needed */
+    const struct apim_value_part *parts;
+    size_t n;
+};
 struct apim_credential {
     struct slice name;
-    const struct apim_value_part *parts;
-    size_t n_parts;
+    struct apim_value value;
 };
 
 struct apim_backend {
@@ -43,14 +46,95 @@ struct apim_backend {
     size_t n_headers, n_query;
 };
 
-enum apim_op { APIM_OP_BASE, APIM_OP_FORWARD, APIM_OP_SET_BACKEND };
+/* ---- policy programs ---- */
+
+enum apim_op {
+    APIM_OP_BASE,
+    APIM_OP_FORWARD,
+    APIM_OP_SET_BACKEND,
+    APIM_OP_CLOSED,
+    APIM_OP_SET_HEADER,
+    APIM_OP_SET_QUERY,
+    APIM_OP_SET_METHOD,
+    APIM_OP_SET_STATUS,
+    APIM_OP_SET_BODY,
+    APIM_OP_REWRITE_URI,
+    APIM_OP_RETURN,
+    APIM_OP_IP_FILTER,
+    APIM_OP_CHECK_HEADER,
+    APIM_OP_CORS,
+    APIM_OP_BASIC,
+    APIM_OP_NOTE, /* nothing to see from outside */
+};
 enum apim_section { APIM_INBOUND, APIM_BACKEND, APIM_OUTBOUND, APIM_ON_ERROR, APIM_SECTIONS };
+enum apim_exists { APIM_OVERRIDE, APIM_SKIP, APIM_APPEND, APIM_DELETE };
+
+struct apim_set_value { /* set-header (name in lower case), set-query-parameter */
+    struct slice name;
+    enum apim_exists action;
+    const struct apim_value *values;
+    size_t n;
+};
+
+struct apim_response { /* return-response */
+    unsigned status;
+    struct slice reason;
+    const struct apim_set_value *headers;
+    size_t n_headers;
+    struct apim_value body;
+};
+
+struct apim_ip { /* IPv4 as IPv4-mapped IPv6 */
+    uint8_t bytes[16];
+};
+struct apim_ip_filter {
+    bool allow;
+    const struct apim_ip (*ranges)[2];
+    size_t n;
+};
+
+struct apim_check_header {
+    struct slice name, message;
+    unsigned code;
+    bool ignore_case;
+    const struct apim_value *values;
+    size_t n;
+};
+
+struct apim_texts {
+    const struct slice *items;
+    size_t n;
+    bool any;
+};
+struct apim_cors {
+    struct apim_texts origins, methods, headers;
+    struct slice exposed; /* joined; empty: none */
+    bool credentials, terminate_unmatched;
+    uint32_t max_age_s;
+};
 
 struct apim_instruction {
     enum apim_op op;
     uint32_t line;
-    uint32_t timeout_s;   /* FORWARD */
-    struct slice backend; /* SET_BACKEND: resource name */
+    struct slice policy_id;
+    union {
+        uint32_t timeout_s;  /* FORWARD */
+        struct slice text;   /* SET_BACKEND: resource name; CLOSED: reason; SET_METHOD: method; NOTE: policy */
+        struct {             /* SET_STATUS */
+            unsigned code;
+            struct slice reason;
+        } status;
+        struct {             /* REWRITE_URI */
+            struct slice template;
+            bool copy_unmatched;
+        } rewrite;
+        const struct apim_set_value *set;        /* SET_HEADER, SET_QUERY */
+        const struct apim_value *values;         /* SET_BODY: one; BASIC: user name, password */
+        const struct apim_response *response;    /* RETURN */
+        const struct apim_ip_filter *ip_filter;
+        const struct apim_check_header *check;
+        const struct apim_cors *cors;
+    };
 };
 struct apim_program {
     struct slice name;

@@ -5,7 +5,7 @@
 
 enum { MAX_KEYS = 8 };
 
-static struct apim_object *object_create(struct reader *r, const char *name)
+struct apim_object *apim_object_create(struct reader *r, const char *name)
 {
     if (name[0] == '\0') {
         read_required(r, "name");
@@ -29,7 +29,7 @@ static void need_named(struct reader *r, enum resource_type type, const char *na
 
 struct apim_object *apim_product_create(struct reader *r, const Egret__Apim__V1__Product *m)
 {
-    struct apim_object *o = object_create(r, m->name);
+    struct apim_object *o = apim_object_create(r, m->name);
     if (o == NULL) {
         return NULL;
     }
@@ -103,7 +103,7 @@ struct apim_object *apim_subscription_create(struct reader *r, const Egret__Apim
 {
     static const enum apim_sub_state states[] = {SUB_SUSPENDED, SUB_ACTIVE,   SUB_EXPIRED,
                                                  SUB_SUBMITTED, SUB_REJECTED, SUB_CANCELLED};
-    struct apim_object *o = object_create(r, m->name);
+    struct apim_object *o = apim_object_create(r, m->name);
     if (o == NULL) {
         return NULL;
     }
@@ -127,11 +127,13 @@ struct apim_object *apim_subscription_create(struct reader *r, const Egret__Apim
 
 /* ---- backends ---- */
 
-static bool read_part(struct reader *r, const Egret__Apim__V1__Value__Part *m, struct apim_value_part *out)
+static bool read_part(struct reader *r, const Egret__Apim__V1__Value__Part *m, bool one_line,
+                      struct apim_value_part *out)
 {
     switch ((int)m->part_case) {
     case EGRET__APIM__V1__VALUE__PART__PART_LITERAL:
-        return read_header_value(r, "literal", m->literal, &out->text);
+        out->text = read_text(r, m->literal);
+        return !one_line || read_header_value(r, "literal", m->literal, &out->text);
     case EGRET__APIM__V1__VALUE__PART__PART_SECRET:
         out->text = read_text(r, m->secret);
         out->secret = true;
@@ -146,6 +148,21 @@ static bool read_part(struct reader *r, const Egret__Apim__V1__Value__Part *m, s
     }
 }
 
+bool apim_value_read(struct reader *r, const Egret__Apim__V1__Value *m, bool one_line, struct apim_value *out)
+{
+    size_t n = m == NULL ? 0 : m->n_parts;
+    struct apim_value_part *parts = read_list(r, n, sizeof *parts);
+    for (size_t i = 0; i < n; i++) {
+        size_t mark = read_push_at(r, "value.parts", i);
+        if (!read_part(r, m->parts[i], one_line, &parts[i])) {
+            return false;
+        }
+        read_pop(r, mark);
+    }
+    *out = (struct apim_value){parts, n};
+    return true;
+}
+
 static bool read_credential(struct reader *r, const Egret__Apim__V1__NamedValue *m, bool header,
                             struct apim_credential *out)
 {
@@ -155,18 +172,7 @@ static bool read_credential(struct reader *r, const Egret__Apim__V1__NamedValue 
     if (!header) {
         out->name = read_text(r, m->name);
     }
-    size_t n = m->value == NULL ? 0 : m->value->n_parts;
-    struct apim_value_part *parts = read_list(r, n, sizeof *parts);
-    for (size_t i = 0; i < n; i++) {
-        size_t mark = read_push_at(r, "value.parts", i);
-        if (!read_part(r, m->value->parts[i], &parts[i])) {
-            return false;
-        }
-        read_pop(r, mark);
-    }
-    out->parts = parts;
-    out->n_parts = n;
-    return true;
+    return apim_value_read(r, m->value, true, &out->value);
 }
 
 static bool read_credentials(struct reader *r, const char *field, Egret__Apim__V1__NamedValue *const *list, size_t n,
@@ -186,7 +192,7 @@ static bool read_credentials(struct reader *r, const char *field, Egret__Apim__V
 
 struct apim_object *apim_backend_create(struct reader *r, const Egret__Apim__V1__Backend *m)
 {
-    struct apim_object *o = object_create(r, m->name);
+    struct apim_object *o = apim_object_create(r, m->name);
     if (o == NULL) {
         return NULL;
     }
@@ -209,71 +215,6 @@ struct apim_object *apim_backend_create(struct reader *r, const Egret__Apim__V1_
         !read_credentials(r, "headers", m->headers, m->n_headers, &b->headers) ||
         !read_credentials(r, "query", m->query, m->n_query, &b->query)) {
         return NULL;
-    }
-    return o;
-}
-
-/* ---- policy programs ---- */
-
-static bool read_instruction(struct reader *r, const Egret__Apim__V1__Instruction *m, struct apim_instruction *out)
-{
-    out->line = m->line;
-    switch ((int)m->op_case) {
-    case EGRET__APIM__V1__INSTRUCTION__OP_BASE_SCOPE:
-        out->op = APIM_OP_BASE;
-        return true;
-    case EGRET__APIM__V1__INSTRUCTION__OP_FORWARD_REQUEST:
-        out->op = APIM_OP_FORWARD;
-        out->timeout_s = m->forward_request->timeout_s;
-        return true;
-    case EGRET__APIM__V1__INSTRUCTION__OP_SET_BACKEND_SERVICE:
-        out->op = APIM_OP_SET_BACKEND;
-        out->backend = read_text(r, m->set_backend_service->backend);
-        need_named(r, TYPE_BACKEND, m->set_backend_service->backend);
-        return out->backend.n > 0 || read_required(r, "set_backend_service.backend");
-    default: /* one that this version does not know: running the rest without it would change what the document says */
-        return read_fail(r, NULL, ERR_UNSUPPORTED, "unknown instruction (line %u of the policy)", m->line);
-    }
-}
-
-struct section {
-    const char *field;
-    Egret__Apim__V1__Instruction *const *list;
-    size_t n;
-};
-
-static bool read_section(struct reader *r, const struct section *from, struct apim_program *p, enum apim_section which)
-{
-    struct apim_instruction *code = read_list(r, from->n, sizeof *code);
-    for (size_t i = 0; i < from->n; i++) {
-        size_t mark = read_push_at(r, from->field, i);
-        if (!read_instruction(r, from->list[i], &code[i])) {
-            return false;
-        }
-        read_pop(r, mark);
-    }
-    p->sections[which].code = code;
-    p->sections[which].n = from->n;
-    return true;
-}
-
-struct apim_object *apim_program_create(struct reader *r, const Egret__Apim__V1__PolicyProgram *m)
-{
-    struct apim_object *o = object_create(r, m->name);
-    if (o == NULL) {
-        return NULL;
-    }
-    o->program.name = o->name;
-    const struct section sections[APIM_SECTIONS] = {
-        [APIM_INBOUND] = {"inbound", m->inbound, m->n_inbound},
-        [APIM_BACKEND] = {"backend", m->backend, m->n_backend},
-        [APIM_OUTBOUND] = {"outbound", m->outbound, m->n_outbound},
-        [APIM_ON_ERROR] = {"on_error", m->on_error, m->n_on_error},
-    };
-    for (int i = 0; i < APIM_SECTIONS; i++) {
-        if (!read_section(r, &sections[i], &o->program, (enum apim_section)i)) {
-            return NULL;
-        }
     }
     return o;
 }

@@ -50,5 +50,8 @@ struct apim_object *apim_product_create(struct reader *r, const Egret__Apim__V1_
 struct apim_object *apim_subscription_create(struct reader *r, const Egret__Apim__V1__Subscription *m,
                                              const struct apim_mac_key *keys, size_t n_keys);
 struct apim_object *apim_backend_create(struct reader *r, const Egret__Apim__V1__Backend *m);
-struct apim_object *apim_program_create(struct reader *r, const Egret__Apim__V1__PolicyProgram *m);
+struct apim_object *apim_program_create(struct reader *r, const Egret__Apim__V1__PolicyProgram *m); /* apim_program.c */
+/* What they share: an object with that name; a value, for a header if one_line. */
+struct apim_object *apim_object_create(struct reader *r, const char *name);
+bool apim_value_read(struct reader *r, const Egret__Apim__V1__Value *m, bool one_line, struct apim_value *out);
 struct apim_api *apim_api_read(struct reader *r, const Egret__Apim__V1__Api *m); /* keeps nothing of r->arena */

@@ -62,9 +62,21 @@ static void request_complete(struct request *r)
     r->record.request_end_us = loop_now_us(r->owner->loop);
 }
 
+/* A filter's body went out instead of this one. */
+static void discard_body(struct request *r)
+{
+    size_t n = buf_len(&r->down->in);
+    buf_drain(&r->down->in, n);
+    stream_taken(r->down, n);
+}
+
 static void pump_request(struct request *r)
 {
     if (r->up == NULL || r->state < REQUEST_FORWARD || r->state > REQUEST_TUNNEL) {
+        return;
+    }
+    if (r->host.replaces_request_body && r->state != REQUEST_TUNNEL) {
+        discard_body(r);
         return;
     }
     if (pump(r->down, r->up) > 0) {

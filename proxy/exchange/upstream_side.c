@@ -189,6 +189,29 @@ static void open_tunnel(struct request *r)
     pump(r->up, r->down);
 }
 
+static void send_slice(struct stream *to, struct slice body)
+{
+    struct buf bytes;
+    if (body.n > 0) {
+        buf_init(&bytes);
+        buf_append_slice(&bytes, body);
+        stream_send(to, &bytes, true);
+    }
+}
+
+/* A filter's body to the backend; what the client sends is read and dropped. */
+static void send_own_body(struct request *r)
+{
+    struct slice own = r->host.request_body;
+    r->head->content_length = (int64_t)own.n;
+    stream_send_head(r->up, r->head, own.n == 0);
+    send_slice(r->up, own);
+    r->request_done = true;
+    r->record.request_end_us = loop_now_us(r->owner->loop);
+    stream_taken(r->down, 0);
+    r->down->events->on_readable(r);
+}
+
 void request_send_upstream(struct request *r)
 {
     r->record.upstream_start_us = loop_now_us(r->owner->loop);
@@ -206,6 +229,10 @@ void request_send_upstream(struct request *r)
         r->head->authority = arena_slice(r->host.arena, r->target.hostname);
     }
     request_enter(r, REQUEST_FORWARD);
+    if (r->host.replaces_request_body) {
+        send_own_body(r);
+        return;
+    }
     bool end = r->down->in_end && buf_is_empty(&r->down->in) && r->down->trailers == NULL;
     stream_send_head(r->up, r->head, end);
     if (end) {
@@ -271,6 +298,23 @@ void request_pump_response(struct request *r)
     }
 }
 
+/* A filter's body to the client; the backend's is not read. */
+static void answer_own_body(struct request *r, struct head *head)
+{
+    struct slice own = r->host.response_body;
+    bool none = own.n == 0 || slice_eq(r->method, SLICE("HEAD"));
+    head->content_length = (int64_t)own.n;
+    request_enter(r, REQUEST_RESPONSE);
+    timers_touch(r);
+    stream_send_head(r->down, head, none);
+    if (!none) {
+        send_slice(r->down, own);
+    }
+    r->record.upstream_end_us = loop_now_us(r->owner->loop);
+    stream_release(&r->up);
+    check_response_end(r);
+}
+
 static void on_up_head(void *ctx, struct head *head)
 {
     struct request *r = ctx;
@@ -297,6 +341,10 @@ static void on_up_head(void *ctx, struct head *head)
     bool end = r->up->in_end && buf_is_empty(&r->up->in) && r->up->trailers == NULL;
     if (r->host.apim.match != NULL) {
         timers_no_timeout(r); /* forward-request waits for the head only */
+    }
+    if (r->host.replaces_response_body) {
+        answer_own_body(r, head);
+        return;
     }
     request_enter(r, opens_tunnel(r, head) ? REQUEST_TUNNEL : REQUEST_RESPONSE);
     timers_touch(r);

@@ -2,66 +2,34 @@
 
 #include "pb/egret/apim/v1/apim.pb-c.h"
 #include "proxy/filter/apim_mac.h"
+#include "proxy/filter/apim_run.h"
 #include "proxy/route/path.h"
 
-/* ---- credentials of the backend ---- */
-
-static bool credential_text(struct filter_host *host, const struct apim_credential *c, struct slice *out, bool *secret)
-{
-    *out = SLICE_NONE;
-    for (size_t i = 0; i < c->n_parts; i++) {
-        struct slice part = c->parts[i].text;
-        if (c->parts[i].secret) {
-            *secret = true;
-            if (!snapshot_secret(host->snapshot, c->parts[i].text, &part)) {
-                return false;
-            }
-        }
-        *out = slice_of(arena_printf(host->arena, "%.*s%.*s", SLICE_ARG(*out), SLICE_ARG(part)));
-    }
-    return true;
-}
-
-static struct slice lower_case(struct arena *arena, struct slice s)
-{
-    char *p = arena_str(arena, s);
-    for (size_t i = 0; i < s.n; i++) {
-        p[i] = ascii_lower(p[i]);
-    }
-    return slice_make(p, s.n);
-}
+/* ---- towards the backend ---- */
 
 static bool add_credentials(struct filter_host *host, const struct apim_backend *backend)
 {
-    bool secret = false;
     for (size_t i = 0; i < backend->n_headers; i++) {
-        struct slice value;
-        if (!credential_text(host, &backend->headers[i], &value, &secret)) {
+        struct apim_set_value set = {.name = apim_lower(host->arena, backend->headers[i].name),
+                                     .values = &backend->headers[i].value,
+                                     .n = 1};
+        if (!apim_set_header(host, host->request, &set)) {
             return false;
-        }
-        struct slice name = lower_case(host->arena, backend->headers[i].name);
-        head_set(host->request, name, value);
-        for (unsigned f = 0; f < host->request->n; f++) {
-            if (secret && slice_eq(host->request->fields[f].name, name)) {
-                host->request->fields[f].never_index = true;
-            }
         }
     }
     return true;
 }
 
-/* ---- the path towards the backend ---- */
-
 static bool backend_path(struct filter_host *host, const struct apim_backend *backend, struct slice *path)
 {
-    const struct apim_match *m = host->apim.match;
-    bool has_query = m->query.p != NULL;
-    char *text = arena_printf(host->arena, "%.*s%.*s%s%.*s", SLICE_ARG(backend->base_path), SLICE_ARG(m->rest),
-                              has_query ? "?" : "", SLICE_ARG(m->query));
+    const struct apim_call *call = &host->apim;
+    bool has_query = call->query.p != NULL;
+    char *text = arena_printf(host->arena, "%.*s%.*s%s%.*s", SLICE_ARG(backend->base_path), SLICE_ARG(call->rest),
+                              has_query ? "?" : "", SLICE_ARG(call->query));
     for (size_t i = 0; i < backend->n_query; i++) {
         struct slice value;
         bool secret = false;
-        if (!credential_text(host, &backend->query[i], &value, &secret)) {
+        if (!apim_value_text(host, &backend->query[i].value, &value, &secret)) {
             return false;
         }
         text = arena_printf(host->arena, "%s%c%.*s=%.*s", text, has_query ? '&' : '?', SLICE_ARG(backend->query[i].name),
@@ -77,14 +45,24 @@ static bool backend_path(struct filter_host *host, const struct apim_backend *ba
 
 static enum filter_verdict send_on(struct filter_host *host)
 {
-    const struct apim_backend *backend = host->apim.backend;
-    struct slice path;
-    if (!add_credentials(host, backend) || !backend_path(host, backend, &path)) {
-        apim_reply_closed(host, SLICE("a secret of its backend is not available"));
+    struct apim_call *call = &host->apim;
+    struct slice path, why = SLICE_NONE;
+    call->backend = call->backend_name.n == 0
+                        ? NULL
+                        : apim_set_backend(snapshot_apim(host->snapshot), call->backend_name);
+    if (call->backend == NULL) {
+        why = call->backend_name.n == 0 ? SLICE("no backend is configured") : SLICE("its backend has not arrived");
+    } else if (call->backend->closed.n > 0) {
+        why = call->backend->closed;
+    } else if (!add_credentials(host, call->backend) || !backend_path(host, call->backend, &path)) {
+        why = SLICE("a secret of its backend is not available");
+    }
+    if (why.n > 0) {
+        apim_reply_closed(host, why);
         return FILTER_REPLIED;
     }
     host->request->path = path;
-    host->request->authority = backend->authority;
+    host->request->authority = call->authority.n > 0 ? call->authority : call->backend->authority;
     return FILTER_CONTINUE;
 }
 
@@ -118,15 +96,22 @@ static void mask_key(struct filter_host *host, const struct apim_api *api)
         host->masks_whole_query = true;
         return;
     }
-    host->masked_header = lower_case(host->arena, api->conf.key_header);
+    host->masked_header = apim_lower(host->arena, api->conf.key_header);
     host->masked_query = api->conf.key_query;
 }
 
-/* APIM without forward-request: straight to outbound with an empty 200. */
-static enum filter_verdict answer_empty(struct filter_host *host)
+/* The policies' part of it, once it is clear who asks for what. */
+static enum filter_verdict run(struct filter_host *host)
 {
-    struct local_reply reply = {.status = 200, .details = SLICE("apim_no_forward_request")};
-    host->reply(host, &reply);
+    switch (apim_run_request(host)) {
+    case APIM_RUN_REPLIED:
+        return FILTER_REPLIED;
+    case APIM_RUN_FORWARD:
+        return send_on(host);
+    case APIM_RUN_ANSWER: /* no forward-request: straight to outbound with an empty 200 */
+        apim_run_answer(host);
+        return FILTER_REPLIED;
+    }
     return FILTER_REPLIED;
 }
 
@@ -139,7 +124,9 @@ static enum filter_verdict on_request(const struct http_filter *filter, struct f
     }
     mask_key(host, match->api);
     if (match->reason != APIM_MATCHED) {
-        apim_reply_not_found(host);
+        if (!apim_cors_preflight(host)) {
+            apim_reply_not_found(host);
+        }
         return FILTER_REPLIED;
     }
     if (check_key(config, host) == FILTER_REPLIED) {
@@ -149,11 +136,19 @@ static enum filter_verdict on_request(const struct http_filter *filter, struct f
     if (why.n == 0 && host->apim.product != NULL) {
         why = host->apim.product->closed;
     }
-    if (why.n > 0 || !apim_programs_run(host, &why)) {
+    if (why.n > 0 || !apim_link(host, match, &why) || !apim_check_chain(host, &why)) {
         apim_reply_closed(host, why);
         return FILTER_REPLIED;
     }
-    return host->apim.forwards ? send_on(host) : answer_empty(host);
+    return run(host);
+}
+
+static void on_response(const struct http_filter *filter, struct filter_host *host)
+{
+    (void)filter;
+    if (host->apim.linked && host->response->status != 101) {
+        apim_run_response(host);
+    }
 }
 
 /* ---- configuration ---- */
@@ -164,6 +159,7 @@ static void *build_filter(const void *message, struct arena *arena, struct err *
     struct apim_filter_config *config = arena_zalloc(arena, sizeof *config);
     (void)err;
     config->filter.on_request = on_request;
+    config->filter.on_response = on_response;
     config->gateway_id = arena_slice(arena, slice_of(m->gateway_id));
     config->region = arena_slice(arena, slice_of(m->region));
     config->reject_invalid_key_on_open_api = m->reject_invalid_key_on_open_api;

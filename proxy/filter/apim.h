@@ -30,9 +30,6 @@ void apim_key_decide(const struct apim_key_input *in, struct apim_key_output *ou
 /* The key in a request: header first, then the query parameter, decoded; an empty header hides the query parameter. */
 bool apim_key_find(const struct apim_api *api, const struct head *request, struct arena *arena, struct slice *key);
 
-/* Runs the programs of an operation in a product context: sets host->apim.backend, forwards, timeout. false: closed,
- * `why` says what. */
-bool apim_programs_run(struct filter_host *host, struct slice *why);
 
 /* APIM's answers, byte for byte (refs/apim 3.4). */
 void apim_reply_not_found(struct filter_host *host);

@@ -1,96 +1,350 @@
 /*
  * Runs the policy programs of one operation: the most specific document first, BASE calls the same section of the next
- * wider scope in place, absent documents are skipped. Linear in their length; allocates nothing.
+ * wider scope in place, absent documents are skipped.
  */
-#include "proxy/filter/apim.h"
+#include "proxy/filter/apim_run.h"
 
-enum { SCOPE_COUNT = 4 }; /* operation, API, product, service */
+/* ---- linking ---- */
 
-struct run {
-    struct filter_host *host;
-    const struct apim_program *scopes[SCOPE_COUNT];
-    unsigned n;
-    struct slice backend; /* resource name */
-    struct slice *why;
-};
-
-static bool run_section(struct run *r, enum apim_section section, unsigned scope);
-
-static bool run_instruction(struct run *r, const struct apim_instruction *i, enum apim_section section, unsigned scope)
+static bool add_scope(struct filter_host *host, struct slice name, struct slice *why)
 {
-    switch (i->op) {
-    case APIM_OP_BASE:
-        return run_section(r, section, scope + 1);
-    case APIM_OP_FORWARD:
-        r->host->apim.forwards = true;
-        r->host->apim.forward_timeout_s = i->timeout_s;
-        return true;
-    case APIM_OP_SET_BACKEND:
-        r->backend = i->backend;
-        return true;
-    }
-    *r->why = SLICE("a policy instruction is not known");
-    return false;
-}
-
-static bool run_section(struct run *r, enum apim_section section, unsigned scope)
-{
-    if (scope >= r->n) {
-        return true;
-    }
-    const struct apim_program *p = r->scopes[scope];
-    for (size_t i = 0; i < p->sections[section].n; i++) {
-        if (!run_instruction(r, &p->sections[section].code[i], section, scope)) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static bool add_scope(struct run *r, struct slice name)
-{
+    struct apim_call *call = &host->apim;
     if (name.n == 0) {
         return true;
     }
-    const struct apim_program *p = apim_set_program(snapshot_apim(r->host->snapshot), name);
+    const struct apim_program *p = apim_set_program(snapshot_apim(host->snapshot), name);
     if (p == NULL) {
-        *r->why = SLICE("a policy of this operation has not arrived");
+        *why = SLICE("a policy of this operation has not arrived");
         return false;
     }
-    r->scopes[r->n++] = p;
+    call->scopes[call->n_scopes++] = p;
     return true;
 }
 
-static bool link_scopes(struct run *r, struct slice *service)
+bool apim_link(struct filter_host *host, const struct apim_match *match, struct slice *why)
+{
+    struct apim_call *call = &host->apim;
+    const struct apim_api_conf *api = &match->api->conf;
+    call->n_scopes = 0;
+    call->linked = (match->operation == NULL || add_scope(host, match->operation->conf.program, why)) &&
+                   add_scope(host, api->api_program, why) &&
+                   (call->product == NULL || add_scope(host, call->product->program, why)) &&
+                   add_scope(host, api->service_program, why);
+    return call->linked;
+}
+
+void apim_link_matched(struct filter_host *host)
+{
+    struct slice why = SLICE_NONE;
+    struct apim_call *call = &host->apim;
+    call->product = NULL;
+    if (call->match->api != NULL) {
+        apim_link(host, call->match, &why);
+    } else { /* the service's document is for every call */
+        call->n_scopes = 0;
+        call->linked = add_scope(host, SLICE("policy"), &why);
+    }
+    call->linked = call->linked && apim_check_chain(host, &why);
+}
+
+/* ---- what is reached, beforehand ---- */
+
+struct check {
+    const struct apim_call *call;
+    enum apim_section section;
+    unsigned forwards;
+    struct slice *why;
+};
+
+static void check_section(struct check *c, unsigned scope, bool *ends);
+
+static bool close_chain(struct check *c, struct slice why)
+{
+    if (c->why->n == 0) {
+        *c->why = why;
+    }
+    return false;
+}
+
+static void check_instruction(struct check *c, const struct apim_instruction *i, unsigned scope, bool *ends)
+{
+    switch (i->op) {
+    case APIM_OP_BASE:
+        check_section(c, scope + 1, ends);
+        return;
+    case APIM_OP_FORWARD:
+        if (++c->forwards > 1) {
+            close_chain(c, SLICE("forward-request is reached a second time"));
+        }
+        return;
+    case APIM_OP_CLOSED:
+        close_chain(c, i->text);
+        return;
+    case APIM_OP_NOTE:
+        return;
+    case APIM_OP_RETURN:
+        *ends = true;
+        break;
+    case APIM_OP_SET_BACKEND:
+    case APIM_OP_SET_HEADER:
+    case APIM_OP_SET_QUERY:
+    case APIM_OP_SET_METHOD:
+    case APIM_OP_SET_STATUS:
+    case APIM_OP_SET_BODY:
+    case APIM_OP_REWRITE_URI:
+    case APIM_OP_IP_FILTER:
+    case APIM_OP_CHECK_HEADER:
+    case APIM_OP_CORS:
+    case APIM_OP_BASIC:
+        break;
+    }
+    if (c->section == APIM_BACKEND && c->forwards > 0) {
+        close_chain(c, SLICE("a policy behind forward-request in backend is not supported yet"));
+    }
+}
+
+static void check_section(struct check *c, unsigned scope, bool *ends)
+{
+    if (scope >= c->call->n_scopes) {
+        c->forwards += c->section == APIM_BACKEND ? 1 : 0; /* the built-in document */
+        if (c->forwards > 1) {
+            close_chain(c, SLICE("forward-request is reached a second time"));
+        }
+        return;
+    }
+    const struct apim_program *p = c->call->scopes[scope];
+    for (size_t i = 0; i < p->sections[c->section].n && !*ends; i++) {
+        check_instruction(c, &p->sections[c->section].code[i], scope, ends);
+    }
+}
+
+bool apim_check_chain(const struct filter_host *host, struct slice *why)
+{
+    static const enum apim_section order[] = {APIM_INBOUND, APIM_BACKEND, APIM_OUTBOUND};
+    struct check c = {.call = &host->apim, .why = why};
+    bool ends = false;
+    *why = SLICE_NONE;
+    for (size_t i = 0; i < sizeof order / sizeof order[0] && !ends; i++) {
+        c.section = order[i];
+        check_section(&c, 0, &ends);
+    }
+    c.section = APIM_ON_ERROR;
+    ends = false;
+    check_section(&c, 0, &ends);
+    return why->n == 0;
+}
+
+/* ---- running ---- */
+
+enum step {
+    STEP_ON,
+    STEP_FORWARD,
+    STEP_END,     /* host->response is the answer */
+    STEP_REPLIED, /* it has been sent */
+};
+
+struct run {
+    struct filter_host *host;
+    enum apim_section section;
+};
+
+/* A secret that a policy needs is not here: nothing may go on without it. */
+static enum step fail_secret(struct run *r)
+{
+    if (r->section == APIM_OUTBOUND || r->section == APIM_ON_ERROR) {
+        static const struct apim_response none = {.status = 500};
+        apim_respond(r->host, r->host->response, &none);
+        return STEP_END;
+    }
+    apim_reply_closed(r->host, SLICE("a secret of its policies is not available"));
+    return STEP_REPLIED;
+}
+
+static bool on_request_side(const struct run *r)
+{
+    return r->section == APIM_INBOUND || r->section == APIM_BACKEND;
+}
+
+static bool set_body(struct run *r, const struct apim_value *value)
+{
+    struct filter_host *host = r->host;
+    bool secret = false, request = on_request_side(r);
+    struct slice *body = request ? &host->request_body : &host->response_body;
+    *(request ? &host->replaces_request_body : &host->replaces_response_body) = true;
+    if (!request) {
+        head_remove_id(host->response, FIELD_CONTENT_ENCODING);
+    } else {
+        head_remove_id(host->request, FIELD_CONTENT_ENCODING);
+    }
+    return apim_value_text(host, value, body, &secret);
+}
+
+static enum step respond(struct run *r, const struct apim_response *response)
+{
+    struct filter_host *host = r->host;
+    if (host->response == NULL) {
+        host->response = arena_alloc(host->arena, sizeof *host->response);
+        head_init(host->response, host->arena);
+    }
+    return apim_respond(host, host->response, response) ? STEP_END : fail_secret(r);
+}
+
+static void set_status(struct head *response, const struct apim_instruction *i)
+{
+    response->status = i->status.code;
+    response->reason = i->status.reason;
+}
+
+static enum step rewrite(struct run *r, const struct apim_instruction *i)
+{
+    if (apim_rewrite(r->host, i->rewrite.template, i->rewrite.copy_unmatched)) {
+        return STEP_ON;
+    }
+    apim_reply_closed(r->host, SLICE("rewrite-uri names a parameter that the operation's template does not have"));
+    return STEP_REPLIED;
+}
+
+static enum step guard(bool passed)
+{
+    return passed ? STEP_ON : STEP_REPLIED;
+}
+
+static enum step run_one(struct run *r, const struct apim_instruction *i)
+{
+    struct filter_host *host = r->host;
+    bool ok = true;
+    switch (i->op) {
+    case APIM_OP_FORWARD:
+        host->apim.forward_timeout_s = i->timeout_s;
+        return STEP_FORWARD;
+    case APIM_OP_SET_BACKEND:
+        host->apim.backend_name = i->text;
+        return STEP_ON;
+    case APIM_OP_SET_HEADER:
+        ok = apim_set_header(host, on_request_side(r) ? host->request : host->response, i->set);
+        break;
+    case APIM_OP_SET_QUERY:
+        ok = apim_set_query(host, i->set);
+        break;
+    case APIM_OP_SET_METHOD:
+        host->request->method = on_request_side(r) ? i->text : host->request->method;
+        return STEP_ON;
+    case APIM_OP_SET_STATUS:
+        set_status(host->response, i);
+        return STEP_ON;
+    case APIM_OP_SET_BODY:
+        ok = set_body(r, i->values);
+        break;
+    case APIM_OP_BASIC:
+        ok = apim_set_basic(host, i->values);
+        break;
+    case APIM_OP_REWRITE_URI:
+        return rewrite(r, i);
+    case APIM_OP_RETURN:
+        return respond(r, i->response);
+    case APIM_OP_IP_FILTER:
+        return guard(apim_check_ip(host, i->ip_filter));
+    case APIM_OP_CHECK_HEADER:
+        return guard(apim_check_header(host, i->check));
+    case APIM_OP_CORS:
+        return guard(apim_check_cors(host, i->cors));
+    case APIM_OP_NOTE:
+    case APIM_OP_BASE:   /* run_section's */
+    case APIM_OP_CLOSED: /* apim_check_chain saw to it */
+        return STEP_ON;
+    }
+    return ok ? STEP_ON : fail_secret(r);
+}
+
+static enum step run_section(struct run *r, unsigned scope)
 {
     const struct apim_call *call = &r->host->apim;
-    const struct apim_api_conf *api = &call->match->api->conf;
-    *service = api->service_program;
-    return add_scope(r, call->match->operation->conf.program) && add_scope(r, api->api_program) &&
-           (call->product == NULL || add_scope(r, call->product->program)) && add_scope(r, *service);
+    if (scope >= call->n_scopes) {
+        return r->section == APIM_BACKEND ? STEP_FORWARD : STEP_ON;
+    }
+    const struct apim_program *p = call->scopes[scope];
+    enum step step = STEP_ON;
+    for (size_t i = 0; i < p->sections[r->section].n && step == STEP_ON; i++) {
+        const struct apim_instruction *in = &p->sections[r->section].code[i];
+        r->host->apim.section = r->section;
+        r->host->apim.scope = scope;
+        step = in->op == APIM_OP_BASE ? run_section(r, scope + 1) : run_one(r, in);
+    }
+    return step;
 }
 
-bool apim_programs_run(struct filter_host *host, struct slice *why)
+enum apim_run_result apim_run_request(struct filter_host *host)
 {
-    struct run r = {.host = host, .why = why, .backend = host->apim.match->api->conf.backend};
-    struct slice service;
-    if (!link_scopes(&r, &service) || !run_section(&r, APIM_INBOUND, 0) || !run_section(&r, APIM_BACKEND, 0)) {
-        return false;
+    struct apim_call *call = &host->apim;
+    struct run r = {.host = host, .section = APIM_INBOUND};
+    call->rest = call->match->rest;
+    call->query = call->match->query;
+    call->backend_name = call->match->api->conf.backend;
+    enum step step = run_section(&r, 0);
+    if (step == STEP_ON) {
+        r.section = APIM_BACKEND;
+        step = run_section(&r, 0);
     }
-    if (r.n == 0) {
-        host->apim.forwards = true; /* no document at all: the service's default one forwards */
+    switch (step) {
+    case STEP_REPLIED:
+        return APIM_RUN_REPLIED;
+    case STEP_END:
+        apim_send(host);
+        return APIM_RUN_REPLIED;
+    case STEP_FORWARD:
+        call->forwards = true;
+        return APIM_RUN_FORWARD;
+    case STEP_ON:
+        break;
     }
-    if (!host->apim.forwards) {
-        return true;
+    return APIM_RUN_ANSWER;
+}
+
+void apim_run_response(struct filter_host *host)
+{
+    struct run r = {.host = host, .section = APIM_OUTBOUND};
+    apim_cors_headers(host, host->response);
+    run_section(&r, 0);
+}
+
+void apim_run_answer(struct filter_host *host)
+{
+    struct head response;
+    head_init(&response, host->arena);
+    response.status = 200;
+    host->response = &response;
+    host->replaces_response_body = true;
+    apim_run_response(host);
+    apim_send(host);
+}
+
+void apim_run_on_error(struct filter_host *host)
+{
+    struct run r = {.host = host, .section = APIM_ON_ERROR};
+    run_section(&r, 0);
+}
+
+/* ---- looking ahead ---- */
+
+static const struct apim_instruction *find_in(const struct apim_call *call, unsigned scope, enum apim_op op)
+{
+    if (scope >= call->n_scopes) {
+        return NULL;
     }
-    host->apim.backend = r.backend.n == 0 ? NULL : apim_set_backend(snapshot_apim(host->snapshot), r.backend);
-    if (host->apim.backend == NULL) {
-        *why = r.backend.n == 0 ? SLICE("no backend is configured") : SLICE("its backend has not arrived");
-        return false;
+    const struct apim_program *p = call->scopes[scope];
+    for (size_t i = 0; i < p->sections[APIM_INBOUND].n; i++) {
+        const struct apim_instruction *in = &p->sections[APIM_INBOUND].code[i];
+        const struct apim_instruction *found = in->op == op            ? in
+                                               : in->op == APIM_OP_BASE ? find_in(call, scope + 1, op)
+                                                                        : NULL;
+        if (found != NULL) {
+            return found;
+        }
     }
-    if (host->apim.backend->closed.n > 0) {
-        *why = host->apim.backend->closed;
-        return false;
-    }
-    return true;
+    return NULL;
+}
+
+const struct apim_instruction *apim_find_inbound(const struct filter_host *host, enum apim_op op)
+{
+    return find_in(&host->apim, 0, op);
 }

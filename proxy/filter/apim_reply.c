@@ -1,20 +1,13 @@
 /* APIM's own answers, byte for byte (refs: exact error responses on the wire). */
 #include "base/strbuf.h"
 #include "proxy/filter/apim.h"
+#include "proxy/filter/apim_run.h"
 
 static void send_json(struct filter_host *host, unsigned status, struct slice reason, const char *body,
                       const struct field *field)
 {
-    struct local_reply reply = {
-        .status = status,
-        .reason = reason,
-        .content_type = SLICE("application/json"),
-        .body = slice_of(body),
-        .fields = field,
-        .n_fields = field == NULL ? 0 : 1,
-        .details = slice_make(arena_printf(host->arena, "apim_%.*s", SLICE_ARG(host->error.reason)), 5 + host->error.reason.n),
-    };
-    host->reply(host, &reply);
+    struct apim_failure failure = {.status = status, .reason = reason, .body = slice_of(body), .field = field};
+    apim_fail(host, &failure);
 }
 
 void apim_reply_not_found(struct filter_host *host)
@@ -25,6 +18,7 @@ void apim_reply_not_found(struct filter_host *host)
         .message = SLICE("Unable to match incoming request to an operation."),
         .section = SLICE("backend"),
     };
+    apim_link_matched(host);
     send_json(host, 404, SLICE("Resource Not Found"), "{ \"statusCode\": 404, \"message\": \"Resource not found\" }", NULL);
 }
 
@@ -45,6 +39,7 @@ void apim_reply_key(struct filter_host *host, bool missing)
                                    "active subscription."),
         .section = SLICE("inbound"),
     };
+    apim_link_matched(host);
     send_json(host, 401, SLICE("Access Denied"),
               missing ? "{ \"statusCode\": 401, \"message\": \"Access denied due to missing subscription key. Make sure to "
                         "include subscription key when making requests to an API.\" }"
@@ -66,7 +61,9 @@ void apim_reply_closed(struct filter_host *host, struct slice why)
         .message = arena_slice(host->arena, why),
         .section = SLICE("inbound"),
     };
-    send_json(host, 501, SLICE("Not Implemented"), body, NULL);
+    host->apim.linked = false; /* its policies are what cannot run */
+    struct apim_failure failure = {501, SLICE("Not Implemented"), slice_of(body), NULL};
+    apim_answer(host, &failure);
 }
 
 void apim_reply_internal(struct filter_host *host)
@@ -75,4 +72,14 @@ void apim_reply_internal(struct filter_host *host)
                               "{ \"statusCode\": 500, \"message\": \"Internal server error\", \"activityId\": \"%.*s\" }",
                               SLICE_ARG(host->correlation_id));
     send_json(host, 500, SLICE("Internal Server Error"), body, NULL);
+}
+
+void apim_reply_policy(struct filter_host *host, unsigned status, struct slice message)
+{
+    struct strbuf text;
+    strbuf_init(&text);
+    strbuf_add_json(&text, message);
+    char *body = arena_printf(host->arena, "{ \"statusCode\": %u, \"message\": %s }", status, strbuf_cstr(&text));
+    strbuf_fini(&text);
+    send_json(host, status, SLICE_NONE, body, NULL);
 }

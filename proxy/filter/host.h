@@ -33,6 +33,8 @@ struct filter_error {
     struct slice source, reason, message, section, path, scope;
 };
 
+enum { APIM_SCOPES = 4 }; /* operation, API, product, service */
+
 /* What the API management filter decided; read by exchange (routing, log) and by other filters. */
 struct apim_call {
     const struct apim_match *match; /* NULL: not an API call */
@@ -41,6 +43,16 @@ struct apim_call {
     const struct apim_backend *backend;
     uint32_t forward_timeout_s;
     bool forwards; /* some program reached forward-request */
+    /* Of its policies; apim_run.h. */
+    const struct apim_program *scopes[APIM_SCOPES]; /* most specific first */
+    unsigned n_scopes;
+    bool linked;
+    enum apim_section section; /* being run, and which of the scopes */
+    unsigned scope;
+    struct slice rest, query;     /* path behind the API's, and query (p == NULL: none), as policies left them */
+    struct slice authority;       /* not empty: set-header Host */
+    struct slice backend_name;
+    const struct apim_cors *cors; /* the origin is allowed: the answer says so */
 };
 
 struct filter_host {
@@ -54,6 +66,9 @@ struct filter_host {
     struct apim_call apim;
     struct filter_error error;
     void (*reply)(struct filter_host *host, const struct local_reply *reply);
+    /* A filter's own body instead of the one that comes; set in on_request, or in on_response. */
+    struct slice request_body, response_body;
+    bool replaces_request_body, replaces_response_body;
     /* What carries a key in this request: its value never reaches a log. */
     struct slice masked_query;
     struct slice masked_header;

@@ -59,7 +59,8 @@ struct build {
     struct map *product_links;     /* API resource → struct vec of product names */
     struct map *by_name;           /* any object's name → struct catalog_object */
     struct map *values_by_display; /* name → struct value_entry */
-    uint64_t values_inputs, backends_inputs;
+    struct map *fragments;         /* "<workspace>|<id>" lower case → struct fragment (programs.c) */
+    uint64_t values_inputs, backends_inputs, fragments_inputs;
     struct vec problems; /* struct catalog_problem, in the catalog's arena */
 };
 
@@ -112,8 +113,9 @@ struct value_text {
 bool value_parse(struct build *b, struct arena *arena, const char *workspace, struct slice text, struct value_text *out,
                  const char **why);
 
-/* For policies: NULL and the value, or why it may not stand in the open. */
-const char *value_literal(struct build *b, const char *workspace, struct slice name, struct slice *value);
+/* For policies: NULL and the value, or the resource name of the secret; else why there is none. */
+const char *value_find(struct build *b, const char *workspace, struct slice name, struct slice *value,
+                       const char **secret);
 
 /* URLs of backends. */
 struct url {

@@ -126,12 +126,24 @@ const char *catalog_operation_closed(const struct catalog_operation *op, const c
 const char *catalog_program_backend(const struct catalog_program *program, const struct policy_instruction *i)
 {
     const struct policy_list *inbound = &program->policy->sections[POLICY_INBOUND];
-    for (size_t k = 0; k < inbound->n; k++) {
-        if (&inbound->items[k] == i) {
-            return program->backends[k];
-        }
+    const struct policy_list *backend = &program->policy->sections[POLICY_BACKEND];
+    if (i >= inbound->items && i < inbound->items + inbound->n) {
+        return program->backends[i - inbound->items];
+    }
+    if (i >= backend->items && i < backend->items + backend->n) {
+        return program->backends[inbound->n + (size_t)(i - backend->items)];
     }
     return "";
+}
+
+const char *catalog_program_file(const struct catalog_program *program, const struct policy_instruction *i)
+{
+    return i->file != NULL ? i->file : program->o.file;
+}
+
+uint32_t catalog_program_line(const struct catalog_program *program, const struct policy_instruction *i)
+{
+    return i->file != NULL ? i->line : program->first_line + i->line - 1;
 }
 
 static bool contains(const char *const *sorted, size_t n, const char *name)

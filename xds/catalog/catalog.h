@@ -183,7 +183,7 @@ struct catalog_program {
     struct catalog_object o; /* name: "policy", "apis/<id>;rev=<n>/policy", "apis/…/operations/<op id>/policy", … */
     struct policy_program *policy;
     uint32_t first_line;         /* of o.file on which the document begins: 1, or its place in the overrides file */
-    const char *const *backends; /* for each inbound instruction: see catalog_program_backend */
+    const char *const *backends; /* for each inbound and backend instruction: see catalog_program_backend */
 };
 
 struct catalog_gateway {
@@ -234,6 +234,9 @@ const struct catalog_gateway *catalog_find_gateway(const struct catalog *c, cons
 const char *catalog_operation_closed(const struct catalog_operation *op, const char *product);
 /* Resource name of the backend that a set-backend-service of this program means; "" when there is none. */
 const char *catalog_program_backend(const struct catalog_program *program, const struct policy_instruction *i);
+/* Where an instruction stands. */
+const char *catalog_program_file(const struct catalog_program *program, const struct policy_instruction *i);
+uint32_t catalog_program_line(const struct catalog_program *program, const struct policy_instruction *i);
 bool catalog_product_serves(const struct catalog *c, const struct catalog_product *product); /* some API, open in it */
 bool catalog_gateway_serves(const struct catalog_gateway *gateway, const struct catalog_api *api);
 const char *catalog_problem_kind_name(enum catalog_problem_kind kind); /* "WARNING", "STALE", "CLOSED" */

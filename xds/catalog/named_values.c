@@ -186,7 +186,8 @@ bool value_parse(struct build *b, struct arena *arena, const char *workspace, st
     return *why == NULL;
 }
 
-const char *value_literal(struct build *b, const char *workspace, struct slice name, struct slice *value)
+const char *value_find(struct build *b, const char *workspace, struct slice name, struct slice *value,
+                       const char **secret)
 {
     const struct value_entry *e = map_get(b->values_by_display, slice_of(value_name(b, workspace, name)));
     if (e == NULL) {
@@ -195,9 +196,13 @@ const char *value_literal(struct build *b, const char *workspace, struct slice n
     if (e->why != NULL) {
         return e->why;
     }
-    if (e->value->secret) {
-        return "it is secret, and only a backend's credentials may hold it";
-    }
     *value = slice_of(e->value->value);
+    if (e->value->secret) {
+        if (slice_starts_with(*value, SLICE("@(")) || slice_starts_with(*value, SLICE("@{"))) {
+            return "it is a secret expression, which is not evaluated yet";
+        }
+        *value = SLICE_NONE;
+        *secret = e->value->o.name;
+    }
     return NULL;
 }

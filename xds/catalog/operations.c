@@ -22,7 +22,7 @@ static const struct catalog_program *program_of(struct build *b, const char *nam
 static struct closure at_instruction(const struct catalog_program *p, const struct policy_instruction *i,
                                      const char *text)
 {
-    return (struct closure){p->o.file, p->first_line + i->line - 1, i->column, text};
+    return (struct closure){catalog_program_file(p, i), catalog_program_line(p, i), i->column, text};
 }
 
 /* What this chain does, or why it cannot. *backend is "" when closed. */
@@ -37,14 +37,15 @@ static struct closure link_chain(struct linking *l, const char **backend)
     policy_link(chain, SCOPES, &effect);
     *backend = "";
     if (effect.closed != NULL) {
-        return at_instruction(l->scopes[effect.closed_scope], effect.closed, effect.closed->reason);
+        return at_instruction(l->scopes[effect.closed_scope], effect.closed, effect.reason);
     }
     struct closure none = {l->h->info->path, 1, 0, NULL};
-    if (effect.forwards != 1) {
-        none.text = effect.forwards == 0
-                        ? "its policies reach no <forward-request>, which is not supported yet"
-                        : "its policies reach <forward-request> more than once, which is not supported";
+    if (effect.forwards > 1) {
+        none.text = "its policies reach <forward-request> more than once, which is not supported";
         return none;
+    }
+    if (effect.forwards == 0) { /* a policy answers */
+        return (struct closure){NULL, 0, 0, NULL};
     }
     const char *name = l->api_backend;
     struct closure at = none;

@@ -1,99 +1,67 @@
-/* The policies that run now, with literal values; every other element becomes a CLOSED that names it. */
-#include <libxml/tree.h>
-#include <stdint.h>
+/* From an element to its policy's function; the policies that decide where a request goes. */
 #include <string.h>
 
 #include "base/macros.h"
-#include "base/strbuf.h"
 #include "xds/policy/compile.h"
 
 enum { TIMEOUT_MAX_S = 86400 };
 
-static uint32_t line_of(const xmlNode *e)
+void *compile_message(struct compile *c, const ProtobufCMessageDescriptor *d)
 {
-    long line = xmlGetLineNo((xmlNode *)(uintptr_t)e);
-    return line <= 0 ? 1 : (uint32_t)line;
+    ProtobufCMessage *m = arena_alloc(c->program->arena, d->sizeof_message);
+    d->message_init(m);
+    return m;
 }
 
-static const char *name_of(const xmlNode *e)
+Egret__Apim__V1__Instruction *compile_step(struct compile *c, enum policy_op op, const xmlNode *e)
 {
-    return (const char *)e->name;
-}
-
-/* The attribute as the reader gives it: entities resolved, in libxml2's memory. NULL: absent. */
-static xmlChar *attribute_raw(const xmlNode *e, const char *name)
-{
-    return xmlGetNoNsProp((xmlNode *)(uintptr_t)e, (const xmlChar *)name);
-}
-
-static bool is_expression(struct slice text)
-{
-    text = slice_trim(text);
-    return slice_starts_with(text, SLICE("@(")) || slice_starts_with(text, SLICE("@{"));
-}
-
-/* Puts every {{name}} in place, once: what a value holds is not looked at again. NULL, or why not. */
-static const char *substitute(const struct compile *c, struct slice text, struct strbuf *out, struct slice *name)
-{
-    while (!slice_is_empty(text)) {
-        size_t open = slice_search(text, SLICE("{{"));
-        strbuf_add(out, slice_sub(text, 0, open));
-        text = slice_from(text, open);
-        if (slice_is_empty(text)) {
-            break;
-        }
-        size_t close = slice_search(text, SLICE("}}"));
-        if (close >= text.n) {
-            strbuf_add(out, text);
-            break;
-        }
-        *name = slice_trim(slice_sub(text, 2, close - 2));
-        struct slice value = SLICE_NONE;
-        const char *why =
-            c->values == NULL ? "there are no named values" : c->values->find(c->values->ctx, *name, &value);
-        if (why != NULL) {
-            return why;
-        }
-        strbuf_add(out, value);
-        text = slice_from(text, close + 2);
+    struct policy_instruction *i = compile_add(c, op, e);
+    i->has_effect = true;
+    i->message = compile_message(c, &egret__apim__v1__instruction__descriptor);
+    i->message->line = i->line;
+    xmlChar *id = xmlGetNoNsProp((xmlNode *)(uintptr_t)e, (const xmlChar *)"id");
+    if (id != NULL && !expression_begins(slice_of((const char *)id))) {
+        i->message->policy_id = arena_str(c->program->arena, slice_of((const char *)id));
     }
-    return NULL;
+    xmlFree(id);
+    return i->message;
 }
 
-bool compile_attribute(struct compile *c, enum policy_section s, const xmlNode *e, const char *name, const char **out)
+void compile_element(struct compile *c, const xmlNode *e)
 {
-    *out = NULL;
-    xmlChar *raw = attribute_raw(e, name);
-    if (raw == NULL) {
-        return true;
+    const struct policy_kind *k = e->ns == NULL ? policy_kind_find(compile_name(e)) : NULL;
+    if (k == NULL) {
+        compile_close(c, e, "there is no such policy");
+    } else if ((k->sections & 1u << c->section) == 0) {
+        compile_close(c, e, "may not stand in <%s>", policy_section_name(c->section));
+    } else if (k->compile == NULL) {
+        compile_close(c, e, "%s", k->text);
+    } else if (compile_check_attributes(c, e, k->attributes)) {
+        k->compile(c, e);
     }
-    struct strbuf text;
-    strbuf_init(&text);
-    struct slice value_name = SLICE_NONE;
-    const char *why = substitute(c, slice_of((const char *)raw), &text, &value_name);
-    bool ok = false;
-    if (why != NULL) {
-        compile_close(c, s, line_of(e), "policy <%s>: attribute %s: named value {{%.*s}}: %s", name_of(e), name,
-                      SLICE_ARG(slice_sub(value_name, 0, 256)), why);
-    } else if (is_expression(strbuf_slice(&text))) {
-        compile_close(c, s, line_of(e), "policy <%s>: attribute %s: expressions are not supported yet", name_of(e),
-                      name);
-    } else {
-        *out = arena_str(c->program->arena, slice_trim(strbuf_slice(&text)));
-        ok = true;
+}
+
+void compile_base(struct compile *c, const xmlNode *e)
+{
+    if (c->inside > 0 || c->file != NULL) {
+        compile_close(c, e, "may only stand directly in a section");
+        return;
     }
-    strbuf_fini(&text);
-    xmlFree(raw);
-    return ok;
+    for (size_t i = 0; i < c->n[c->section]; i++) {
+        if (c->items[c->section][i].op == POLICY_BASE) { /* linking would grow with every scope */
+            compile_close(c, e, "stands twice in <%s>", policy_section_name(c->section));
+            return;
+        }
+    }
+    if (compile_check_empty(c, e)) {
+        compile_add(c, POLICY_BASE, e);
+    }
 }
 
 /* Attributes whose only accepted value is what Egret does anyway. */
-struct fixed_attribute {
-    const char *name;
-    const char *values[2];
-};
-
-static const struct fixed_attribute FORWARD_FIXED[] = {
+static const struct {
+    const char *name, *values[2];
+} FORWARD_FIXED[] = {
     {"http-version", {"1", NULL}},
     {"follow-redirects", {"false", NULL}},
     {"buffer-request-body", {"false", NULL}},
@@ -101,142 +69,46 @@ static const struct fixed_attribute FORWARD_FIXED[] = {
     {"fail-on-error-status-code", {"false", NULL}},
 };
 
-static const struct fixed_attribute *find_fixed(const struct fixed_attribute *table, size_t n, const char *name)
+void compile_forward_request(struct compile *c, const xmlNode *e)
 {
-    for (size_t i = 0; i < n; i++) {
-        if (strcmp(table[i].name, name) == 0) {
-            return &table[i];
+    uint32_t seconds = 0;
+    for (size_t i = 0; i < ARRAY_LEN(FORWARD_FIXED); i++) {
+        const char *value = NULL;
+        if (!compile_attribute(c, e, FORWARD_FIXED[i].name, &value)) {
+            return;
         }
-    }
-    return NULL;
-}
-
-static bool has_value(const struct fixed_attribute *f, const char *value)
-{
-    for (size_t i = 0; i < ARRAY_LEN(f->values); i++) {
-        if (f->values[i] != NULL && strcmp(f->values[i], value) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Each attribute of e must be "id", one of known (NULL-terminated), or a fixed one with its value. */
-static bool check_attributes(struct compile *c, enum policy_section s, const xmlNode *e, const char *const *known)
-{
-    bool forward = strcmp(name_of(e), "forward-request") == 0;
-    for (const xmlAttr *a = e->properties; a != NULL; a = a->next) {
-        const char *name = (const char *)a->name;
-        bool ok = a->ns == NULL && strcmp(name, "id") == 0;
-        for (const char *const *k = known; !ok && a->ns == NULL && *k != NULL; k++) {
-            ok = strcmp(*k, name) == 0;
-        }
-        const struct fixed_attribute *f =
-            forward && !ok ? find_fixed(FORWARD_FIXED, ARRAY_LEN(FORWARD_FIXED), name) : NULL;
-        if (f != NULL) {
-            const char *value = NULL;
-            if (!compile_attribute(c, s, e, name, &value)) {
-                return false;
-            }
-            ok = has_value(f, value == NULL ? "" : value);
-        }
+        bool ok = value == NULL || strcmp(value, FORWARD_FIXED[i].values[0]) == 0 ||
+                  (FORWARD_FIXED[i].values[1] != NULL && strcmp(value, FORWARD_FIXED[i].values[1]) == 0);
         if (!ok) {
-            compile_close(c, s, line_of(e), "policy <%s>: attribute %s%s is not supported yet", name_of(e), name,
-                          f != NULL ? " with this value" : "");
-            return false;
-        }
-    }
-    return true;
-}
-
-static bool check_empty(struct compile *c, enum policy_section s, const xmlNode *e)
-{
-    for (const xmlNode *n = e->children; n != NULL; n = n->next) {
-        bool blank = n->type == XML_TEXT_NODE && xmlIsBlankNode((xmlNode *)(uintptr_t)n) == 1;
-        if (n->type != XML_COMMENT_NODE && !blank) {
-            compile_close(c, s, line_of(e), "policy <%s>: nothing may stand inside it", name_of(e));
-            return false;
-        }
-    }
-    return true;
-}
-
-static void compile_base(struct compile *c, enum policy_section s, const xmlNode *e)
-{
-    for (size_t i = 0; i < c->n[s]; i++) {
-        if (c->items[s][i].op == POLICY_BASE) { /* linking would grow with every scope */
-            compile_close(c, s, line_of(e), "policy <base>: stands twice in <%s>", policy_section_name(s));
+            compile_close(c, e, "attribute %s with this value is not supported yet", FORWARD_FIXED[i].name);
             return;
         }
     }
-    compile_add(c, s, POLICY_BASE, line_of(e));
+    if (!compile_number(c, e, "timeout", (struct number_rule){1, TIMEOUT_MAX_S, false}, &seconds) ||
+        !compile_check_empty(c, e)) {
+        return;
+    }
+    Egret__Apim__V1__Instruction *m = compile_step(c, POLICY_FORWARD_REQUEST, e);
+    c->items[c->section][c->n[c->section] - 1].timeout_s = seconds;
+    m->op_case = EGRET__APIM__V1__INSTRUCTION__OP_FORWARD_REQUEST;
+    m->forward_request = compile_message(c, &egret__apim__v1__forward_request__descriptor);
+    m->forward_request->timeout_s = seconds;
 }
 
-static void compile_forward_request(struct compile *c, enum policy_section s, const xmlNode *e)
-{
-    const char *timeout = NULL;
-    uint64_t seconds = 0;
-    if (s != POLICY_BACKEND) {
-        compile_close(c, s, line_of(e), "policy <forward-request>: may only stand in <backend>");
-        return;
-    }
-    if (!compile_attribute(c, s, e, "timeout", &timeout)) {
-        return;
-    }
-    if (timeout != NULL && (!slice_to_u64(slice_of(timeout), &seconds) || seconds == 0 || seconds > TIMEOUT_MAX_S)) {
-        compile_close(c, s, line_of(e), "policy <forward-request>: timeout is not a number of seconds from 1 to %d",
-                      TIMEOUT_MAX_S);
-        return;
-    }
-    compile_add(c, s, POLICY_FORWARD_REQUEST, line_of(e))->timeout_s = (uint32_t)seconds;
-}
-
-static void compile_set_backend_service(struct compile *c, enum policy_section s, const xmlNode *e)
+void compile_set_backend_service(struct compile *c, const xmlNode *e)
 {
     const char *url = NULL, *id = NULL;
-    if (s != POLICY_INBOUND) {
-        compile_close(c, s, line_of(e), "policy <set-backend-service>: is only supported in <inbound> yet");
-        return;
-    }
-    if (!compile_attribute(c, s, e, "base-url", &url) || !compile_attribute(c, s, e, "backend-id", &id)) {
+    if (!compile_attribute(c, e, "base-url", &url) || !compile_attribute(c, e, "backend-id", &id) ||
+        !compile_check_empty(c, e)) {
         return;
     }
     bool has_url = url != NULL && *url != '\0', has_id = id != NULL && *id != '\0';
     if (has_url == has_id) {
-        compile_close(c, s, line_of(e), "policy <set-backend-service>: needs one of base-url and backend-id");
+        compile_close(c, e, "needs one of base-url and backend-id");
         return;
     }
-    struct policy_instruction *i = compile_add(c, s, POLICY_SET_BACKEND_SERVICE, line_of(e));
+    struct policy_instruction *i = compile_add(c, POLICY_SET_BACKEND_SERVICE, e);
     i->base_url = has_url ? url : NULL;
     i->backend_id = has_id ? id : NULL;
-}
-
-static const char *const NO_ATTRIBUTES[] = {NULL};
-static const char *const FORWARD_ATTRIBUTES[] = {"timeout", NULL};
-static const char *const BACKEND_ATTRIBUTES[] = {"base-url", "backend-id", NULL};
-
-struct supported {
-    const char *name;
-    const char *const *attributes;
-    void (*compile)(struct compile *c, enum policy_section s, const xmlNode *e);
-};
-
-static const struct supported SUPPORTED[] = {
-    {"base", NO_ATTRIBUTES, compile_base},
-    {"forward-request", FORWARD_ATTRIBUTES, compile_forward_request},
-    {"set-backend-service", BACKEND_ATTRIBUTES, compile_set_backend_service},
-};
-
-void compile_element(struct compile *c, enum policy_section s, const xmlNode *e)
-{
-    for (size_t i = 0; i < ARRAY_LEN(SUPPORTED); i++) {
-        const struct supported *p = &SUPPORTED[i];
-        if (e->ns == NULL && strcmp(name_of(e), p->name) == 0) {
-            if (check_attributes(c, s, e, p->attributes) && check_empty(c, s, e)) {
-                p->compile(c, s, e);
-            }
-            return;
-        }
-    }
-    compile_close(c, s, line_of(e), "policy <%.200s> is not supported yet", name_of(e));
+    i->has_effect = true;
 }

@@ -1,7 +1,6 @@
 /*
  * policy: one APIM policy document, compiled. Mirrors egret.apim.v1.PolicyProgram (four sections of instructions in
- * document order), with one more instruction, CLOSED: what stands there cannot run yet, so whoever reaches it is
- * closed. Programs are immutable after compiling and owned by whoever compiled them. Control server's main thread.
+ * document order). What cannot run is a CLOSED: whoever reaches it is closed. Programs are immutable after compiling and owned by whoever compiled them. Control server's main thread.
  */
 #pragma once
 #include <stdbool.h>
@@ -16,19 +15,32 @@ enum policy_section { POLICY_INBOUND, POLICY_BACKEND, POLICY_OUTBOUND, POLICY_ON
 
 enum policy_op {
     POLICY_BASE,                /* the same section of the next wider scope, in place */
-    POLICY_FORWARD_REQUEST,     /* timeout_s; 0: not given */
+    POLICY_FORWARD_REQUEST,     /* message */
     POLICY_SET_BACKEND_SERVICE, /* backend_id or base_url, the other is NULL */
+    POLICY_STEP,                /* message: any other instruction, which goes on with the next */
+    POLICY_RETURN,              /* message: the pipeline ends here */
     POLICY_CLOSED,              /* reason */
 };
 
+struct Egret__Apim__V1__Instruction;
+
 struct policy_instruction {
     enum policy_op op;
-    uint32_t line;   /* in the source document; 1 for a section that the document leaves out */
-    uint32_t column; /* 0: not known */
+    uint32_t line;    /* in the source document; 1 for a section that the document leaves out */
+    uint32_t column;  /* 0: not known */
+    const char *file; /* of the fragment it stands in; NULL: the document itself */
     uint32_t timeout_s;
     const char *backend_id; /* as written */
     const char *base_url;   /* literal, named values already in place */
     const char *reason;     /* without file and line */
+    struct Egret__Apim__V1__Instruction *message; /* as it is sent, but for the line */
+    bool has_effect; /* there is something to see from outside */
+};
+
+/* An expression, as text: nothing evaluates it yet. */
+struct policy_expression {
+    struct slice text; /* with "@(" and ")", as written */
+    uint32_t line, column;
 };
 
 struct policy_list {
@@ -39,7 +51,12 @@ struct policy_list {
 struct policy_program {
     struct policy_list sections[POLICY_SECTIONS];
     bool uses_named_values; /* "{{name}}" stands somewhere: compile again when named values change */
-    struct arena *arena;    /* everything above lives here */
+    bool uses_fragments;    /* likewise for <include-fragment> */
+    const char *const *secrets; /* resource names of the secrets that instructions refer to */
+    size_t secret_count;
+    const struct policy_expression *expressions; /* of the document, not of its fragments; in order */
+    size_t expression_count;
+    struct arena *arena; /* everything above lives here */
 };
 
 struct policy_limits {
@@ -48,9 +65,13 @@ struct policy_limits {
 };
 #define POLICY_LIMITS_DEFAULT ((struct policy_limits){.max_bytes = 512 * 1024, .max_depth = 100})
 
-/* What {{name}} stands for. Returns NULL when it may be put into the text; else why not (static or long-lived). */
-struct policy_named_values {
-    const char *(*find)(void *ctx, struct slice name, struct slice *value);
+/*
+ * What a document may ask for. find_value: what {{name}} stands for; *secret is set instead of *value when it must not
+ * stand in the open. find_fragment: its text and file. Both return NULL, or why not (static or long-lived).
+ */
+struct policy_sources {
+    const char *(*find_value)(void *ctx, struct slice name, struct slice *value, const char **secret);
+    const char *(*find_fragment)(void *ctx, struct slice id, struct slice *text, const char **file);
     void *ctx;
 };
 
@@ -58,7 +79,7 @@ struct policy_named_values {
  * Never fails: a document that cannot be read, or whose root is not <policies>, gives a program whose four sections
  * hold one CLOSED each. reason then is the reader's message, line where it stopped.
  */
-struct policy_program *policy_compile(struct slice document, const struct policy_named_values *values,
+struct policy_program *policy_compile(struct slice document, const struct policy_sources *sources,
                                       struct policy_limits limits);
 /* A program that closes whoever reaches it, for a reason that stands outside the document. */
 struct policy_program *policy_closed(const char *reason);
@@ -72,10 +93,22 @@ bool policy_is_closed(const struct policy_program *program);  /* some section ho
  * built-in document: <forward-request/> in the backend section, nothing elsewhere.
  */
 struct policy_effect {
-    const struct policy_instruction *closed;  /* the first CLOSED reached in any section; NULL: none */
+    const struct policy_instruction *closed;  /* the first that closes, in any section; NULL: none */
+    const char *reason;                       /* of that */
     size_t closed_scope;                      /* index in scopes of the document it stands in */
     const struct policy_instruction *backend; /* last set-backend-service reached in inbound, or NULL */
     size_t backend_scope;
-    unsigned forwards; /* how many forward-request are reached in the backend section */
+    unsigned forwards; /* how many forward-request are reached: at most one */
+    bool returns;      /* a response is made before any forward-request */
 };
 void policy_link(const struct policy_program *const *scopes, size_t n, struct policy_effect *out);
+
+/* Every policy that APIM has, and what becomes of it here. docs/policies.md says the same. */
+struct policy_support {
+    const char *name;
+    const char *sections; /* where it may stand: "inbound, outbound" */
+    const char *closed;   /* NULL: it runs; else why whoever reaches it is closed */
+    const char *note;     /* of one that runs: with what restriction; may be "" */
+};
+size_t policy_support_count(void);
+struct policy_support policy_support_at(size_t i); /* sorted by name */

@@ -25,18 +25,6 @@ static bool is_reached(const struct map *set, const char *name)
     return map_has(set, slice_of(name));
 }
 
-static bool program_closes(const struct catalog_program *p)
-{
-    for (unsigned s = 0; s < POLICY_SECTIONS; s++) {
-        for (size_t i = 0; i < p->policy->sections[s].n; i++) {
-            if (p->policy->sections[s].items[i].op == POLICY_CLOSED) {
-                return true;
-            }
-        }
-    }
-    return false;
-}
-
 static bool program_only_inherits(const struct catalog_program *p)
 {
     for (unsigned s = 0; s < POLICY_SECTIONS; s++) {
@@ -72,38 +60,6 @@ static const char *api_closed(const struct apim *m, const struct catalog_api *ap
     return NULL;
 }
 
-/* A product whose document holds something that cannot run: its whole context answers 501. */
-static const char *product_closed(const struct catalog *c, const struct catalog_product *p)
-{
-    if (p->o.closed != NULL) {
-        return p->o.closed;
-    }
-    const struct catalog_program *program = p->program[0] == '\0' ? NULL : catalog_find_program(c, p->program);
-    return program != NULL && program_closes(program)
-               ? (p->program_closed != NULL ? p->program_closed : "its policy cannot run")
-               : NULL;
-}
-
-/*
- * An operation is closed here when any context is that its product does not close already: the resources have no
- * place for "open with this product, closed with that one".
- */
-static const char *operation_closed(const struct apim *m, const struct catalog_operation *op)
-{
-    if (op->closed != NULL) {
-        return op->closed;
-    }
-    const struct catalog *c = m->g->in->catalog;
-    for (size_t i = 0; i < op->context_count; i++) {
-        const struct catalog_context *x = &op->contexts[i];
-        const struct catalog_product *p = x->product[0] == '\0' ? NULL : catalog_find_product(c, x->product);
-        if (x->closed != NULL && (p == NULL || product_closed(c, p) == NULL)) {
-            return x->closed;
-        }
-    }
-    return NULL;
-}
-
 static Egret__Apim__V1__Operation *make_operation(struct apim *m, const struct catalog_operation *op)
 {
     struct group *g = m->g;
@@ -113,8 +69,8 @@ static Egret__Apim__V1__Operation *make_operation(struct apim *m, const struct c
     out->method = text(g, op->method);
     out->url_template = text(g, op->url_template);
     out->program = text(g, op->program);
-    const char *closed = operation_closed(m, op);
-    out->closed = text(g, closed);
+    /* What closes it in some contexts only stands in the programs, which the proxy links for each. */
+    out->closed = text(g, op->closed);
     reach(m->programs, op->program);
     for (size_t i = 0; i < op->context_count; i++) {
         reach(m->backends, op->contexts[i].backend);
@@ -228,7 +184,7 @@ static void add_products(struct apim *m)
         out.published = p->published;
         out.subscription_required = p->subscription_required;
         out.program = text(g, p->program);
-        out.closed = text(g, product_closed(c, p));
+        out.closed = text(g, p->o.closed);
         reach(m->programs, p->program);
         group_add_message(g, TYPE_URL("egret.apim.v1.Product"), p->o.name, &out.base);
     }

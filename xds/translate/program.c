@@ -1,11 +1,42 @@
-/* Policy programs as resources. What cannot run is left out here: whoever would reach it is closed (apim.c). */
+/* Policy programs as resources. */
 #include "pb/egret/apim/v1/apim.pb-c.h"
 #include "xds/translate/apim.h"
+
+/* Fail closed: what cannot be said exactly is said to be closed, at its place. */
+static void close_instruction(struct apim *m, const struct catalog_program *program, const struct policy_instruction *i,
+                              Egret__Apim__V1__Instruction *out, const char *reason)
+{
+    struct arena *a = m->g->arena;
+    out->op_case = EGRET__APIM__V1__INSTRUCTION__OP_CLOSED;
+    out->closed = arena_alloc(a, sizeof *out->closed);
+    egret__apim__v1__closed__init(out->closed);
+    out->closed->reason = arena_printf(a, "%s:%u: %s", catalog_program_file(program, i), catalog_program_line(program, i),
+                                       reason);
+}
+
+static void set_backend(struct apim *m, const struct catalog_program *program, const struct policy_instruction *i,
+                        Egret__Apim__V1__Instruction *out)
+{
+    struct arena *a = m->g->arena;
+    const char *backend = catalog_program_backend(program, i);
+    if (backend[0] == '\0') {
+        close_instruction(m, program, i, out, "policy <set-backend-service>: its backend cannot be used");
+        return;
+    }
+    map_put(m->backends, slice_of(backend), NULL);
+    out->op_case = EGRET__APIM__V1__INSTRUCTION__OP_SET_BACKEND_SERVICE;
+    out->set_backend_service = arena_alloc(a, sizeof *out->set_backend_service);
+    egret__apim__v1__set_backend_service__init(out->set_backend_service);
+    out->set_backend_service->backend = arena_str(a, slice_of(backend));
+}
 
 static Egret__Apim__V1__Instruction *make(struct apim *m, const struct catalog_program *program,
                                           const struct policy_instruction *i)
 {
     struct arena *a = m->g->arena;
+    if (i->message != NULL) {
+        return i->message; /* lives as long as the catalog */
+    }
     Egret__Apim__V1__Instruction *out = arena_alloc(a, sizeof *out);
     egret__apim__v1__instruction__init(out);
     out->line = i->line;
@@ -14,29 +45,18 @@ static Egret__Apim__V1__Instruction *make(struct apim *m, const struct catalog_p
         out->op_case = EGRET__APIM__V1__INSTRUCTION__OP_BASE_SCOPE;
         out->base_scope = arena_alloc(a, sizeof *out->base_scope);
         egret__apim__v1__base__init(out->base_scope);
-        return out;
-    case POLICY_FORWARD_REQUEST:
-        out->op_case = EGRET__APIM__V1__INSTRUCTION__OP_FORWARD_REQUEST;
-        out->forward_request = arena_alloc(a, sizeof *out->forward_request);
-        egret__apim__v1__forward_request__init(out->forward_request);
-        out->forward_request->timeout_s = i->timeout_s;
-        return out;
-    case POLICY_SET_BACKEND_SERVICE: {
-        const char *backend = catalog_program_backend(program, i);
-        if (backend[0] == '\0') {
-            return NULL;
-        }
-        map_put(m->backends, slice_of(backend), NULL);
-        out->op_case = EGRET__APIM__V1__INSTRUCTION__OP_SET_BACKEND_SERVICE;
-        out->set_backend_service = arena_alloc(a, sizeof *out->set_backend_service);
-        egret__apim__v1__set_backend_service__init(out->set_backend_service);
-        out->set_backend_service->backend = arena_str(a, slice_of(backend));
-        return out;
-    }
+        break;
+    case POLICY_SET_BACKEND_SERVICE:
+        set_backend(m, program, i, out);
+        break;
     case POLICY_CLOSED:
+    case POLICY_FORWARD_REQUEST: /* these three have a message of their own */
+    case POLICY_STEP:
+    case POLICY_RETURN:
+        close_instruction(m, program, i, out, i->reason != NULL ? i->reason : "it cannot be carried out");
         break;
     }
-    return NULL;
+    return out;
 }
 
 static Egret__Apim__V1__Instruction **section(struct apim *m, const struct catalog_program *program,
@@ -44,12 +64,9 @@ static Egret__Apim__V1__Instruction **section(struct apim *m, const struct catal
 {
     const struct policy_list *list = &program->policy->sections[which];
     Egret__Apim__V1__Instruction **out = arena_alloc(m->g->arena, (list->n + 1) * sizeof out[0]);
-    *n = 0;
+    *n = list->n;
     for (size_t i = 0; i < list->n; i++) {
-        Egret__Apim__V1__Instruction *made = make(m, program, &list->items[i]);
-        if (made != NULL) {
-            out[(*n)++] = made;
-        }
+        out[i] = make(m, program, &list->items[i]);
     }
     return out;
 }
@@ -61,6 +78,9 @@ void apim_programs(struct apim *m)
         const struct catalog_program *p = c->programs.items[i];
         if (!map_has(m->programs, slice_of(p->o.name))) {
             continue;
+        }
+        for (size_t k = 0; k < p->policy->secret_count; k++) {
+            map_put(m->secrets, slice_of(p->policy->secrets[k]), NULL);
         }
         Egret__Apim__V1__PolicyProgram out = EGRET__APIM__V1__POLICY_PROGRAM__INIT;
         out.name = arena_str(m->g->arena, slice_of(p->o.name));

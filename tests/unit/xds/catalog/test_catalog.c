@@ -203,7 +203,7 @@ static void an_operation_is_closed_only_in_the_contexts_that_reach_the_policy(vo
     assert_null(catalog_operation_closed(one, ""));
     assert_null(catalog_operation_closed(one, "products/plain"));
     assert_string_equal(catalog_operation_closed(one, "products/limited"),
-                        "products/limited/policy.xml:3: policy <rate-limit> is not supported yet");
+                        "products/limited/policy.xml:3: policy <rate-limit>: calls are not counted yet");
     assert_null(catalog_operation_closed(two, "products/limited"));
     assert_string_equal(two->program, "apis/a;rev=1/operations/two/policy");
     assert_true(has_problem(c, CATALOG_CLOSED, "products/limited/policy.xml", 3, "apis/a;rev=1/operations/one",
@@ -249,7 +249,7 @@ static void a_backend_is_the_policys_the_apis_or_none(void **state)
     fixture_fini(&f);
 }
 
-static void without_exactly_one_forward_request_an_operation_is_closed(void **state)
+static void without_forward_request_a_policy_answers_and_with_two_it_is_closed(void **state)
 {
     (void)state;
     struct fixture f;
@@ -259,8 +259,9 @@ static void without_exactly_one_forward_request_an_operation_is_closed(void **st
     tree_write(&f.tree, "apis/a/operations/two/policy.xml", "<policies><backend><base/><forward-request/></backend></policies>");
     const struct catalog *c = fixture_build(&f);
     const struct catalog_api *a = api_of(c, "apis/a;rev=1");
-    assert_non_null(strstr(a->operations[0].closed, "reach no <forward-request>"));
-    assert_non_null(strstr(a->operations[1].closed, "more than once"));
+    assert_null(a->operations[0].closed);
+    assert_string_equal(a->operations[0].contexts[0].backend, "");
+    assert_non_null(strstr(a->operations[1].closed, "reached a second time"));
     fixture_fini(&f);
 }
 
@@ -464,7 +465,7 @@ static void overrides_change_what_they_name_and_say_what_they_miss(void **state)
     assert_string_equal(a->key_query, "subscription-key");
     assert_string_equal(a->program, "");
     char expected[256];
-    snprintf(expected, sizeof expected, "%s:19: policy <quota> is not supported yet", f.overrides);
+    snprintf(expected, sizeof expected, "%s:19: policy <quota>: quotas are not counted yet", f.overrides);
     assert_string_equal(a->operations[0].closed, expected);
     assert_true(has_problem(c, CATALOG_WARNING, f.overrides, 11, "apis/gone", "overrides nothing"));
     assert_true(has_problem(c, CATALOG_WARNING, f.overrides, 9, "apis/a/policies/policy", "overrides nothing"));
@@ -578,7 +579,7 @@ int main(void)
         cmocka_unit_test(a_file_that_breaks_goes_on_in_its_last_good_form),
         cmocka_unit_test(an_operation_is_closed_only_in_the_contexts_that_reach_the_policy),
         cmocka_unit_test(a_backend_is_the_policys_the_apis_or_none),
-        cmocka_unit_test(without_exactly_one_forward_request_an_operation_is_closed),
+        cmocka_unit_test(without_forward_request_a_policy_answers_and_with_two_it_is_closed),
         cmocka_unit_test(credentials_are_references_to_secrets),
         cmocka_unit_test(a_backend_that_cannot_be_had_is_closed_with_a_reason),
         cmocka_unit_test(the_end_of_a_scope_says_what_it_covers),

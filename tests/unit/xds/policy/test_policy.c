@@ -8,11 +8,17 @@
 
 #include "base/macros.h"
 #include "base/strbuf.h"
+#include "pb/egret/apim/v1/apim.pb-c.h"
+#include "proto/dump.h"
 #include "xds/policy/policy.h"
 
-static const char *find_value(void *ctx, struct slice name, struct slice *value)
+static const char *find_value(void *ctx, struct slice name, struct slice *value, const char **secret)
 {
     (void)ctx;
+    if (slice_eq(name, SLICE("secret"))) {
+        *secret = "namedvalues/secret";
+        return NULL;
+    }
     if (slice_eq(name, SLICE("url"))) {
         *value = SLICE("https://third.example/base");
         return NULL;
@@ -25,14 +31,52 @@ static const char *find_value(void *ctx, struct slice name, struct slice *value)
         *value = SLICE("@(context.Api.Id)");
         return NULL;
     }
-    return slice_eq(name, SLICE("secret")) ? "it is secret" : "no named value has this displayName";
+    return "no named value has this displayName";
 }
 
-static const struct policy_named_values VALUES = {find_value, NULL};
+struct fragment {
+    const char *id, *text;
+};
+
+static const struct fragment FRAGMENTS[] = {
+    {"plain", "<fragment>\n<set-method>GET</set-method></fragment>"},
+    {"outer", "<fragment><include-fragment fragment-id='plain'/><set-method>PUT</set-method></fragment>"},
+    {"loop", "<fragment>\n<include-fragment fragment-id='pool'/></fragment>"},
+    {"pool", "<fragment><include-fragment fragment-id='Loop'/></fragment>"},
+    {"broken", "<fragment>\n<set-method"},
+    {"wrong", "<policies/>"},
+};
+
+static const char *find_fragment(void *ctx, struct slice id, struct slice *text, const char **file)
+{
+    (void)ctx;
+    for (size_t i = 0; i < ARRAY_LEN(FRAGMENTS); i++) {
+        if (slice_eq_nocase(id, slice_of(FRAGMENTS[i].id))) {
+            *text = slice_of(FRAGMENTS[i].text);
+            *file = FRAGMENTS[i].id;
+            return NULL;
+        }
+    }
+    return "there is no such fragment";
+}
+
+static const struct policy_sources VALUES = {find_value, find_fragment, NULL};
 
 static struct policy_program *compile(const char *text)
 {
     return policy_compile(slice_of(text), &VALUES, POLICY_LIMITS_DEFAULT);
+}
+
+/* As JSON without blanks, line and id left out. */
+static void add_message(struct strbuf *out, const struct policy_instruction *in)
+{
+    struct strbuf text;
+    strbuf_init(&text);
+    Egret__Apim__V1__Instruction m = *in->message;
+    m.line = 0;
+    dump_json(&m.base, 0, &text);
+    strbuf_add(out, strbuf_slice(&text));
+    strbuf_fini(&text);
 }
 
 /* "inbound: base@1 set-backend(id b)@3; backend: …" */
@@ -53,10 +97,16 @@ static void describe(const struct policy_program *p, struct strbuf *out)
                 strbuf_printf(out, " set(%s %s)", in->backend_id != NULL ? "id" : "url",
                               in->backend_id != NULL ? in->backend_id : in->base_url);
                 break;
+            case POLICY_STEP:
+            case POLICY_RETURN:
+                strbuf_add_str(out, in->op == POLICY_STEP ? " " : " return ");
+                add_message(out, in);
+                break;
             case POLICY_CLOSED:
                 strbuf_printf(out, " closed[%s]", in->reason);
                 break;
             }
+            strbuf_printf(out, "%s%s", in->file == NULL ? "" : "@", in->file == NULL ? "" : in->file);
             strbuf_printf(out, "@%u", in->line);
         }
     }
@@ -97,6 +147,170 @@ static void a_supported_document_becomes_instructions_with_their_lines(void **st
     }
 }
 
+/* One policy in a section, and the instructions it becomes (line and place left out). */
+struct step {
+    enum policy_section section;
+    const char *text, *expected;
+};
+
+static const struct step STEPS[] = {
+    {POLICY_INBOUND, "<set-header name='X-A'><value> one </value><value>{{url}}</value></set-header>",
+     "{\"set_header\":{\"name\":\"x-a\",\"values\":[{\"parts\":[{\"literal\":\"one\"}]},{\"parts\":[{\"literal\":\"https://third.example/base\"}]}]}}"},
+    {POLICY_INBOUND, "<set-header name='a' exists-action='append'><value>Bearer {{secret}}!</value></set-header>",
+     "{\"set_header\":{\"name\":\"a\",\"action\":\"APPEND\",\"values\":[{\"parts\":[{\"literal\":\"Bearer \"},{\"secret\":\"namedvalues/secret\"},{\"literal\":\"!\"}]}]}}"},
+    {POLICY_OUTBOUND, "<set-header name='Server' exists-action='delete'/>",
+     "{\"set_header\":{\"name\":\"server\",\"action\":\"DELETE\"}}"},
+    {POLICY_INBOUND, "<set-header name='a'/>",
+     "closed[policy <set-header>: needs a <value>]@:1"},
+    {POLICY_INBOUND, "<set-header name='Content-Length'><value>1</value></set-header>",
+     "closed[policy <set-header>: header content-length cannot be set]@:1"},
+    {POLICY_INBOUND, "<set-header name='a b'><value>1</value></set-header>",
+     "closed[policy <set-header>: \"a b\" is no header name]@:1"},
+    {POLICY_INBOUND, "<set-header name='a'><value>x\n y</value></set-header>",
+     "closed[policy <set-header>: a header's value has one line]@:1"},
+    {POLICY_INBOUND, "<set-header name='a'><value>{{expr}}</value></set-header>",
+     "closed[expression in <set-header> is not evaluated yet]@:1"},
+    {POLICY_INBOUND, "<set-header name='a' exists-action='merge'><value>1</value></set-header>",
+     "closed[policy <set-header>: exists-action is none of override, skip, append, delete]@:1"},
+    {POLICY_INBOUND, "<set-query-parameter name='q' exists-action='skip'><value>a b</value></set-query-parameter>",
+     "{\"set_query_parameter\":{\"name\":\"q\",\"action\":\"SKIP\",\"values\":[{\"parts\":[{\"literal\":\"a b\"}]}]}}"},
+    {POLICY_INBOUND, "<set-variable name='v' value='{{secret}}'/>",
+     "{\"note\":{\"policy\":\"set-variable\"}}"},
+    {POLICY_INBOUND, "<set-variable name='v' value=\"@(context.RequestId)\"/>",
+     "closed[expression in <set-variable> is not evaluated yet]@:1"},
+    {POLICY_INBOUND, "<set-method> PATCH </set-method>",
+     "{\"set_method\":{\"method\":\"PATCH\"}}"},
+    {POLICY_INBOUND, "<set-method>G T</set-method>",
+     "closed[policy <set-method>: \"G T\" is no method]@:1"},
+    {POLICY_INBOUND, "<set-status code='200' reason='OK'/>",
+     "closed[policy <set-status>: there is no response yet whose status it could set]@:1"},
+    {POLICY_OUTBOUND, "<set-status code='299' reason='Fine'/>",
+     "{\"set_status\":{\"code\":299,\"reason\":\"Fine\"}}"},
+    {POLICY_OUTBOUND, "<set-status code='99' reason='x'/>",
+     "closed[policy <set-status>: attribute code is not a number from 200 to 599]@:1"},
+    {POLICY_INBOUND, "<set-body> a\n&lt;b&gt;<![CDATA[<c>]]></set-body>",
+     "{\"set_body\":{\"value\":{\"parts\":[{\"literal\":\" a\\n<b><c>\"}]}}}"},
+    {POLICY_INBOUND, "<set-body template='liquid'>{{body.x}}</set-body>",
+     "closed[policy <set-body>: liquid templates are not carried out yet]@:1"},
+    {POLICY_INBOUND, "<set-body><a/></set-body>",
+     "closed[policy <set-body>: only text may stand inside it]@:1"},
+    {POLICY_INBOUND, "<set-body>@{ return \"<a>\"; }</set-body>",
+     "closed[expression in <set-body> is not evaluated yet]@:1"},
+    {POLICY_INBOUND, "<rewrite-uri template='/a/{b}?c=d' copy-unmatched-params='false'/>",
+     "{\"rewrite_uri\":{\"uri_template\":\"/a/{b}?c=d\"}}"},
+    {POLICY_INBOUND, "<rewrite-uri template='a'/>",
+     "closed[policy <rewrite-uri>: attribute template does not begin with a slash]@:1"},
+    {POLICY_INBOUND, "<rewrite-uri template='/{a'/>",
+     "closed[policy <rewrite-uri>: attribute template has a bracket that is not closed]@:1"},
+    {POLICY_INBOUND, "<return-response><set-status code='302' reason='Found'/><set-header name='Location'><value>https://x</value></set-header><set-body>gone</set-body></return-response>",
+     "{\"return_response\":{\"status\":{\"code\":302,\"reason\":\"Found\"},\"headers\":[{\"name\":\"location\",\"values\":[{\"parts\":[{\"literal\":\"https://x\"}]}]}],\"body\":{\"value\":{\"parts\":[{\"literal\":\"gone\"}]}}}}"},
+    {POLICY_INBOUND, "<return-response/>",
+     "{\"return_response\":{}}"},
+    {POLICY_INBOUND, "<return-response response-variable-name='r'/>",
+     "closed[policy <return-response>: attribute response-variable-name is not supported yet]@:1"},
+    {POLICY_INBOUND, "<return-response><set-body>@(context.X)</set-body></return-response>",
+     "closed[expression in <set-body> is not evaluated yet]@:1"},
+    {POLICY_INBOUND, "<ip-filter action='allow'><address>1.2.3.4</address><address-range from='10.0.0.0' to='10.0.0.255'/><address>::1</address></ip-filter>",
+     "{\"ip_filter\":{\"allow\":true,\"ranges\":[{\"first\":\"1.2.3.4\",\"last\":\"1.2.3.4\"},{\"first\":\"10.0.0.0\",\"last\":\"10.0.0.255\"},{\"first\":\"::1\",\"last\":\"::1\"}]}}"},
+    {POLICY_INBOUND, "<ip-filter action='forbid'><address>1.2.3.4/8</address></ip-filter>",
+     "closed[policy <ip-filter>: \"1.2.3.4/8\" is no IP address]@:1"},
+    {POLICY_INBOUND, "<ip-filter action='forbid'><address-range from='2.0.0.0' to='1.0.0.0'/></ip-filter>",
+     "closed[policy <ip-filter>: 2.0.0.0 to 1.0.0.0 is no range of addresses]@:1"},
+    {POLICY_INBOUND, "<ip-filter action='deny'><address>1.2.3.4</address></ip-filter>",
+     "closed[policy <ip-filter>: action is neither allow nor forbid]@:1"},
+    {POLICY_INBOUND, "<ip-filter action='allow'/>",
+     "closed[policy <ip-filter>: names no address]@:1"},
+    {POLICY_INBOUND, "<check-header name='X-Key' failed-check-httpcode='401' failed-check-error-message='No' ignore-case='true'><value>a</value><value>{{secret}}</value></check-header>",
+     "{\"check_header\":{\"name\":\"x-key\",\"code\":401,\"message\":\"No\",\"ignore_case\":true,\"values\":[{\"parts\":[{\"literal\":\"a\"}]},{\"parts\":[{\"secret\":\"namedvalues/secret\"}]}]}}"},
+    {POLICY_INBOUND, "<check-header name='X-Key'/>",
+     "closed[policy <check-header>: needs attribute failed-check-error-message]@:1"},
+    {POLICY_INBOUND, "<cors allow-credentials='true'><allowed-origins><origin>https://A.example:443/</origin><origin>http://b.example:8080</origin></allowed-origins><allowed-methods preflight-result-max-age='300'><method>*</method></allowed-methods><allowed-headers><header>X-A</header></allowed-headers><expose-headers><header>X-B</header></expose-headers></cors>",
+     "{\"cors\":{\"origins\":[\"https://a.example\",\"http://b.example:8080\"],\"allow_credentials\":true,\"any_method\":true,\"headers\":[\"x-a\"],\"expose_headers\":[\"X-B\"],\"max_age_s\":300}}"},
+    {POLICY_INBOUND, "<cors><allowed-origins><origin>*</origin></allowed-origins><allowed-headers><header>*</header></allowed-headers></cors>",
+     "{\"cors\":{\"any_origin\":true,\"methods\":[\"GET\",\"POST\"],\"any_header\":true}}"},
+    {POLICY_INBOUND, "<cors allow-credentials='true'><allowed-origins><origin>*</origin></allowed-origins></cors>",
+     "closed[policy <cors>: every origin with credentials is not allowed]@:1"},
+    {POLICY_INBOUND, "<cors><allowed-origins><origin>https://*.example</origin></allowed-origins></cors>",
+     "closed[policy <cors>: \"https://*.example\" is not one origin]@:1"},
+    {POLICY_INBOUND, "<cors/>",
+     "closed[policy <cors>: needs <allowed-origins>]@:1"},
+    {POLICY_INBOUND, "<authentication-basic username='u' password='{{secret}}'/>",
+     "{\"authentication_basic\":{\"username\":{\"parts\":[{\"literal\":\"u\"}]},\"password\":{\"parts\":[{\"secret\":\"namedvalues/secret\"}]}}}"},
+    {POLICY_INBOUND, "<authentication-basic username='u'/>",
+     "closed[policy <authentication-basic>: needs username and password]@:1"},
+    {POLICY_INBOUND, "<trace source='s' severity='information'><message>m</message><metadata name='a' value='b'/></trace>",
+     "{\"note\":{\"policy\":\"trace\"}}"},
+    {POLICY_INBOUND, "<trace source='s'><message>@(x)</message></trace>",
+     "closed[expression in <trace> is not evaluated yet]@:1"},
+    {POLICY_OUTBOUND, "<emit-metric name='n' value='1'><dimension name='d'/></emit-metric>",
+     "{\"note\":{\"policy\":\"emit-metric\"}}"},
+    {POLICY_INBOUND, "<choose><when condition='false'><set-method>A</set-method></when><when condition='True'><set-method>B</set-method></when><when condition='@(x)'><set-method>C</set-method></when><otherwise><quota/></otherwise></choose>",
+     "{\"set_method\":{\"method\":\"B\"}}"},
+    {POLICY_INBOUND, "<choose><when condition='false'><quota/></when><otherwise><set-method>D</set-method></otherwise></choose>",
+     "{\"set_method\":{\"method\":\"D\"}}"},
+    {POLICY_INBOUND, "<choose><when condition='@(a && b < c)'><set-method>C</set-method></when></choose>",
+     "closed[expression in <choose> is not evaluated yet]@:1"},
+    {POLICY_INBOUND, "<choose><when condition='maybe'/></choose>",
+     "closed[policy <choose>: attribute condition is neither true nor false]@:1"},
+    {POLICY_INBOUND, "<choose><when condition='true'><base/></when></choose>",
+     "closed[policy <base>: may only stand directly in a section]@:1"},
+    {POLICY_BACKEND, "<retry condition='false' count='3' interval='1'><forward-request timeout='5'/></retry>",
+     "{\"forward_request\":{\"timeout_s\":5}}"},
+    {POLICY_BACKEND, "<retry condition='true' count='3' interval='1'><forward-request/></retry>",
+     "closed[policy <retry>: a retry that always repeats is not supported yet]@:1"},
+    {POLICY_INBOUND, "<wait for='any'><choose><when condition='true'><set-method>W</set-method></when></choose></wait>",
+     "{\"set_method\":{\"method\":\"W\"}}"},
+    {POLICY_INBOUND, "<wait><send-request/></wait>",
+     "closed[policy <wait>: <send-request> inside it is not supported yet]@:1"},
+    {POLICY_INBOUND, "<include-fragment fragment-id='outer'/>",
+     "{\"set_method\":{\"method\":\"GET\"}} {\"set_method\":{\"method\":\"PUT\"}}"},
+    {POLICY_INBOUND, "<include-fragment fragment-id='loop'/>",
+     "closed[policy <include-fragment>: fragment Loop includes itself]@pool:1"},
+    {POLICY_INBOUND, "<include-fragment fragment-id='broken'/>",
+     "closed[not readable as XML: Premature end of data in tag fragment line 1]@broken:2"},
+    {POLICY_INBOUND, "<include-fragment fragment-id='wrong'/>",
+     "closed[the root element is <policies>, not <fragment>]@wrong:1"},
+    {POLICY_INBOUND, "<include-fragment fragment-id='none'/>",
+     "closed[policy <include-fragment>: fragment none: there is no such fragment]@:1"},
+    {POLICY_OUTBOUND, "<cors/>",
+     "closed[policy <cors>: may not stand in <outbound>]@:1"},
+    {POLICY_INBOUND, "<no-such-policy/>",
+     "closed[policy <no-such-policy>: there is no such policy]@:1"},
+    {POLICY_INBOUND, "<log-to-eventhub logger-id='x'>y</log-to-eventhub>",
+     "closed[policy <log-to-eventhub>: there is no event hub yet]@:1"},
+};
+
+static void each_policy_that_runs_becomes_its_message(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"inbound", "backend", "outbound", "on-error"};
+    for (size_t i = 0; i < ARRAY_LEN(STEPS); i++) {
+        struct strbuf text, got;
+        strbuf_init(&text);
+        strbuf_init(&got);
+        const char *name = names[STEPS[i].section];
+        strbuf_printf(&text, "<policies><%s>%s</%s></policies>", name, STEPS[i].text, name);
+        struct policy_program *p = compile(strbuf_cstr(&text));
+        const struct policy_list *list = &p->sections[STEPS[i].section];
+        for (size_t k = 0; k < list->n; k++) {
+            const struct policy_instruction *in = &list->items[k];
+            strbuf_add_str(&got, k == 0 ? "" : " ");
+            if (in->message != NULL) {
+                add_message(&got, in);
+            } else {
+                strbuf_printf(&got, "closed[%s]@%s:%u", in->reason, in->file == NULL ? "" : in->file, in->line);
+            }
+        }
+        if (strcmp(strbuf_cstr(&got), STEPS[i].expected) != 0) {
+            print_error("%s\n  gives %s\n  not   %s\n", STEPS[i].text, strbuf_cstr(&got), STEPS[i].expected);
+        }
+        assert_string_equal(strbuf_cstr(&got), STEPS[i].expected);
+        strbuf_fini(&text);
+        strbuf_fini(&got);
+        policy_destroy(&p);
+    }
+}
+
 struct closing {
     const char *text;
     enum policy_section section;
@@ -105,25 +319,24 @@ struct closing {
 };
 
 static const struct closing CLOSING[] = {
-    {"<policies>\n<inbound>\n<rate-limit calls='1'/></inbound></policies>", POLICY_INBOUND, 3, "policy <rate-limit> is not supported yet"},
-    {"<policies><outbound>\n<set-header name='a'><value>@(\"x\")</value></set-header></outbound></policies>", POLICY_OUTBOUND, 2, "policy <set-header>"},
-    {"<policies><inbound><set-backend-service base-url='@(context.X)'/></inbound></policies>", POLICY_INBOUND, 1, "expressions are not supported yet"},
-    {"<policies><inbound><set-backend-service base-url=' @{ return 1; }'/></inbound></policies>", POLICY_INBOUND, 1, "expressions are not supported yet"},
-    {"<policies><inbound><set-backend-service base-url='{{expr}}'/></inbound></policies>", POLICY_INBOUND, 1, "expressions are not supported yet"},
-    {"<policies><inbound><set-backend-service base-url='{{secret}}'/></inbound></policies>", POLICY_INBOUND, 1, "named value {{secret}}: it is secret"},
+    {"<policies>\n<inbound>\n<quota calls='1'/></inbound></policies>", POLICY_INBOUND, 3, "policy <quota>: quotas are not counted yet"},
+    {"<policies><outbound>\n<set-header name='a'><value>@(\"x\")</value></set-header></outbound></policies>", POLICY_OUTBOUND, 2, "expression in <set-header> is not evaluated yet"},
+    {"<policies><inbound><set-backend-service base-url='@(context.X)'/></inbound></policies>", POLICY_INBOUND, 1, "expression in <set-backend-service> is not evaluated yet"},
+    {"<policies><inbound><set-backend-service base-url=' @{ return 1; }'/></inbound></policies>", POLICY_INBOUND, 1, "expression in <set-backend-service> is not evaluated yet"},
+    {"<policies><inbound><set-backend-service base-url='{{expr}}'/></inbound></policies>", POLICY_INBOUND, 1, "expression in <set-backend-service> is not evaluated yet"},
+    {"<policies><inbound><set-backend-service base-url='{{secret}}'/></inbound></policies>", POLICY_INBOUND, 1, "attribute base-url: a secret named value cannot stand there"},
     {"<policies><inbound><set-backend-service base-url='{{ gone }}'/></inbound></policies>", POLICY_INBOUND, 1, "named value {{gone}}: no named value"},
     {"<policies><inbound><set-backend-service/></inbound></policies>", POLICY_INBOUND, 1, "needs one of base-url and backend-id"},
     {"<policies><inbound><set-backend-service base-url='http://a' backend-id='b'/></inbound></policies>", POLICY_INBOUND, 1, "needs one of"},
     {"<policies><inbound><set-backend-service backend-id='b' sf-listener-name='x'/></inbound></policies>", POLICY_INBOUND, 1, "attribute sf-listener-name is not supported"},
-    {"<policies><backend><set-backend-service backend-id='b'/></backend></policies>", POLICY_BACKEND, 1, "only supported in <inbound>"},
-    {"<policies><inbound><forward-request/></inbound></policies>", POLICY_INBOUND, 1, "may only stand in <backend>"},
-    {"<policies><backend><forward-request timeout='0'/></backend></policies>", POLICY_BACKEND, 1, "not a number of seconds"},
-    {"<policies><backend><forward-request timeout='1.5'/></backend></policies>", POLICY_BACKEND, 1, "not a number of seconds"},
+    {"<policies><inbound><forward-request/></inbound></policies>", POLICY_INBOUND, 1, "policy <forward-request>: may not stand in <inbound>"},
+    {"<policies><backend><forward-request timeout='0'/></backend></policies>", POLICY_BACKEND, 1, "attribute timeout is not a number from 1 to 86400"},
+    {"<policies><backend><forward-request timeout='1.5'/></backend></policies>", POLICY_BACKEND, 1, "attribute timeout is not a number from 1 to 86400"},
     {"<policies><backend><forward-request http-version='2'/></backend></policies>", POLICY_BACKEND, 1, "http-version with this value"},
     {"<policies><backend><forward-request><x/></forward-request></backend></policies>", POLICY_BACKEND, 1, "nothing may stand inside"},
     {"<policies><backend><base/><base/></backend></policies>", POLICY_BACKEND, 1, "stands twice"},
     {"<policies><inbound>text</inbound></policies>", POLICY_INBOUND, 1, "text stands between"},
-    {"<policies xmlns:a='urn:a'><inbound><a:base/></inbound></policies>", POLICY_INBOUND, 1, "policy <base> is not supported"},
+    {"<policies xmlns:a='urn:a'><inbound><a:base/></inbound></policies>", POLICY_INBOUND, 1, "policy <base>: there is no such policy"},
 };
 
 static const struct policy_instruction *find_closed(const struct policy_program *p, enum policy_section s)
@@ -156,7 +369,7 @@ static void what_is_not_supported_closes_its_section_only_and_says_why(void **st
 
 static const struct closing UNREADABLE[] = {
     {"", POLICY_INBOUND, 1, "the document is empty"},
-    {"<policies>\n<inbound>\n<choose><when condition=\"@(a < b && c)\"/></choose></inbound></policies>", POLICY_INBOUND, 3, "not readable as XML"},
+    {"<policies>\n<inbound>\n<choose><when condition=\"@(a < b && c\"/></choose></inbound></policies>", POLICY_INBOUND, 3, "not readable as XML"},
     {"<policies>\n<inbound><base/>", POLICY_INBOUND, 2, "not readable as XML"},
     {"<fragment><base/></fragment>", POLICY_INBOUND, 1, "the root element is <fragment>"},
     {"<policies><inbound/><inbound/></policies>", POLICY_INBOUND, 1, "<inbound> stands there twice"},
@@ -236,8 +449,10 @@ struct chain {
 
 #define BASE "<policies><inbound><base/></inbound></policies>"
 #define CUT "<policies><inbound/><backend><forward-request/></backend><outbound/><on-error/></policies>"
-#define LIMIT "<policies><inbound><rate-limit/></inbound></policies>"
-#define LIMIT_OUT "<policies><outbound><rate-limit/></outbound></policies>"
+#define LIMIT "<policies><inbound><quota/></inbound></policies>"
+#define LIMIT_OUT "<policies><outbound><jsonp/></outbound></policies>"
+#define RETURN_FIRST "<policies><inbound><return-response/><base/></inbound></policies>"
+#define BEHIND "<policies><backend><base/><set-method>GET</set-method></backend></policies>"
 #define TO(id) "<policies><inbound><base/><set-backend-service backend-id='" id "'/></inbound></policies>"
 #define TO_FIRST(id) "<policies><inbound><set-backend-service backend-id='" id "'/><base/></inbound></policies>"
 #define NO_FORWARD "<policies><backend/></policies>"
@@ -255,7 +470,9 @@ static const struct chain CHAINS[] = {
     {{TO_FIRST("a"), TO("b"), NULL, NULL}, -1, 1, 1},
     {{NULL, TO("b"), NULL, CUT}, -1, 1, 1},
     {{NULL, NO_FORWARD, NULL, CUT}, -1, -1, 0},
-    {{FORWARD_TWICE, NULL, NULL, CUT}, -1, -1, 2},
+    {{FORWARD_TWICE, NULL, NULL, CUT}, 0, -1, 2},
+    {{RETURN_FIRST, LIMIT, LIMIT_OUT, NULL}, -1, -1, 0},
+    {{BEHIND, NULL, NULL, NULL}, 0, -1, 1},
     {{"<policies><oops", CUT, NULL, NULL}, 0, -1, 0},
     {{CUT, "<policies><oops", NULL, NULL}, -1, -1, 1},
 };
@@ -285,6 +502,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_supported_document_becomes_instructions_with_their_lines),
+        cmocka_unit_test(each_policy_that_runs_becomes_its_message),
         cmocka_unit_test(what_is_not_supported_closes_its_section_only_and_says_why),
         cmocka_unit_test(a_document_that_cannot_be_read_closes_every_section),
         cmocka_unit_test(every_prefix_of_a_document_compiles_or_closes_everything),

@@ -286,7 +286,8 @@ static void what_the_folder_closes_is_closed_for_the_sidecar(void **state)
     build(w, NULL);
     assert_true(translate(w, SETTINGS, "any", &err));
     holds(w, "Api apis/one;rev=1", "<quota>");
-    holds(w, "Product products/p", "<rate-limit>");
+    holds(w, "PolicyProgram products/p/policy", "products/p/policy.xml:1: policy <rate-limit>");
+    assert_null(strstr(resource(w, "Product products/p"), "closed")); /* who comes with another key is served */
     assert_null(strstr(resource(w, "Api apis/two;rev=1"), "closed"));
 }
 

@@ -1,0 +1,69 @@
+/*
+ * apim_run: the policy programs of one call. apim_link finds the documents of its scopes; what <base/> reaches is then
+ * walked through section by section: linear in its length, and without memory for a chain of nothing but <base/>.
+ * Private to proxy/filter. One request, one loop; all memory from host->arena.
+ */
+#pragma once
+#include "proxy/filter/apim.h"
+
+/* ---- apim_program.c ---- */
+
+/* The documents for a match, in the product context already decided. false: one has not arrived. */
+bool apim_link(struct filter_host *host, const struct apim_match *match, struct slice *why);
+/* For an answer before policies ran: what can be linked of it, if it can run at all. */
+void apim_link_matched(struct filter_host *host);
+/* false: something that is reached cannot run. */
+bool apim_check_chain(const struct filter_host *host, struct slice *why);
+
+enum apim_run_result {
+    APIM_RUN_FORWARD, /* everything in front of forward-request ran */
+    APIM_RUN_ANSWER,  /* there is none */
+    APIM_RUN_REPLIED,
+};
+enum apim_run_result apim_run_request(struct filter_host *host);
+void apim_run_response(struct filter_host *host); /* outbound on host->response */
+void apim_run_answer(struct filter_host *host);   /* outbound on an empty 200, which is then sent */
+
+/* The first instruction of this kind that inbound reaches. */
+const struct apim_instruction *apim_find_inbound(const struct filter_host *host, enum apim_op op);
+
+/* ---- apim_response.c ---- */
+
+/* A failure in APIM's words: host->error says them. */
+struct apim_failure {
+    unsigned status;
+    struct slice reason, body; /* JSON */
+    const struct field *field; /* one more header; may be NULL */
+};
+void apim_fail(struct filter_host *host, const struct apim_failure *failure);   /* through on-error */
+void apim_answer(struct filter_host *host, const struct apim_failure *failure); /* as it is */
+/* Makes the response what return-response says. */
+bool apim_respond(struct filter_host *host, struct head *head, const struct apim_response *r);
+/* Sends host->response and its body. */
+void apim_send(struct filter_host *host);
+/* Runs on-error on host->response; apim_program.c. */
+void apim_run_on_error(struct filter_host *host);
+/* A failed policy: { "statusCode": …, "message": … }; apim_reply.c. */
+void apim_reply_policy(struct filter_host *host, unsigned status, struct slice message);
+
+/* ---- apim_edit.c: false: a secret is not there ---- */
+
+struct slice apim_lower(struct arena *arena, struct slice s);
+bool apim_value_text(const struct filter_host *host, const struct apim_value *v, struct slice *out, bool *secret);
+bool apim_set_header(struct filter_host *host, struct head *head, const struct apim_set_value *set);
+bool apim_set_query(struct filter_host *host, const struct apim_set_value *set);
+bool apim_set_basic(struct filter_host *host, const struct apim_value *values);
+/* false: the operation's template has no such parameter. */
+bool apim_rewrite(struct filter_host *host, struct slice template, bool copy_unmatched);
+
+/* ---- apim_guard.c: false: replied ---- */
+
+bool apim_check_ip(struct filter_host *host, const struct apim_ip_filter *f);
+bool apim_check_header(struct filter_host *host, const struct apim_check_header *h);
+
+/* ---- apim_cors.c ---- */
+
+bool apim_check_cors(struct filter_host *host, const struct apim_cors *c); /* false: replied */
+void apim_cors_headers(struct filter_host *host, struct head *response);
+/* A preflight for something that a cors policy covers: answered. */
+bool apim_cors_preflight(struct filter_host *host);

@@ -1,0 +1,129 @@
+/* Policies about the request that is sent on, and those that leave nothing to see from outside. */
+#include <string.h>
+
+#include "xds/policy/compile.h"
+
+void compile_set_method(struct compile *c, const xmlNode *e)
+{
+    const char *method = NULL;
+    if (!compile_text(c, e, &method)) {
+        return;
+    }
+    if (*method == '\0' || strspn(method, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-") != strlen(method) ||
+        strcmp(method, "CONNECT") == 0) {
+        compile_close(c, e, "\"%.50s\" is no method", method);
+        return;
+    }
+    Egret__Apim__V1__Instruction *m = compile_step(c, POLICY_STEP, e);
+    m->op_case = EGRET__APIM__V1__INSTRUCTION__OP_SET_METHOD;
+    m->set_method = compile_message(c, &egret__apim__v1__set_method__descriptor);
+    m->set_method->method = arena_str(c->program->arena, slice_of(method));
+}
+
+/* No blanks and controls, every "{" closed, nothing but a name inside. */
+static bool check_template(struct compile *c, const xmlNode *e, const char *text)
+{
+    bool inside = false;
+    if (*text != '/') {
+        return compile_close(c, e, "attribute template does not begin with a slash");
+    }
+    for (const char *p = text; *p != '\0'; p++) {
+        if ((unsigned char)*p <= ' ' || *p == '#') {
+            return compile_close(c, e, "attribute template holds a character that no URL has");
+        }
+        if ((*p == '{' && inside) || (*p == '}' && !inside)) {
+            return compile_close(c, e, "attribute template has a bracket too many");
+        }
+        inside = *p == '{' || (inside && *p != '}');
+    }
+    return !inside || compile_close(c, e, "attribute template has a bracket that is not closed");
+}
+
+void compile_rewrite_uri(struct compile *c, const xmlNode *e)
+{
+    const char *template = NULL;
+    bool copy = true;
+    if (!compile_required(c, e, "template", &template) || !check_template(c, e, template) ||
+        !compile_bool(c, e, "copy-unmatched-params", &copy) || !compile_check_empty(c, e)) {
+        return;
+    }
+    Egret__Apim__V1__Instruction *m = compile_step(c, POLICY_STEP, e);
+    m->op_case = EGRET__APIM__V1__INSTRUCTION__OP_REWRITE_URI;
+    m->rewrite_uri = compile_message(c, &egret__apim__v1__rewrite_uri__descriptor);
+    m->rewrite_uri->uri_template = arena_str(c->program->arena, slice_of(template));
+    m->rewrite_uri->copy_unmatched_params = copy;
+}
+
+void compile_basic(struct compile *c, const xmlNode *e)
+{
+    Egret__Apim__V1__AuthenticationBasic *b = compile_message(c, &egret__apim__v1__authentication_basic__descriptor);
+    if (!compile_attribute_value(c, e, "username", &b->username) ||
+        !compile_attribute_value(c, e, "password", &b->password) || !compile_check_empty(c, e)) {
+        return;
+    }
+    if (b->username == NULL || b->password == NULL) {
+        compile_close(c, e, "needs username and password");
+        return;
+    }
+    Egret__Apim__V1__Instruction *m = compile_step(c, POLICY_STEP, e);
+    m->op_case = EGRET__APIM__V1__INSTRUCTION__OP_AUTHENTICATION_BASIC;
+    m->authentication_basic = b;
+}
+
+/* ---- nothing to see ---- */
+
+static void add_note(struct compile *c, const xmlNode *e)
+{
+    Egret__Apim__V1__Instruction *m = compile_step(c, POLICY_STEP, e);
+    c->items[c->section][c->n[c->section] - 1].has_effect = false;
+    m->op_case = EGRET__APIM__V1__INSTRUCTION__OP_NOTE;
+    m->note = compile_message(c, &egret__apim__v1__note__descriptor);
+    m->note->policy = arena_str(c->program->arena, slice_of(compile_name(e)));
+}
+
+/* Who could read the variable is an expression, and those are closed. */
+void compile_set_variable(struct compile *c, const xmlNode *e)
+{
+    const char *name = NULL;
+    Egret__Apim__V1__Value *value = NULL;
+    if (!compile_required(c, e, "name", &name) || !compile_attribute_value(c, e, "value", &value) ||
+        !compile_check_empty(c, e)) {
+        return;
+    }
+    if (value == NULL) {
+        compile_close(c, e, "needs attribute value");
+        return;
+    }
+    add_note(c, e);
+}
+
+/* What stands inside must be literal too: an expression could fail, and its failing is to be seen. */
+static bool check_literal(struct compile *c, const xmlNode *e)
+{
+    Egret__Apim__V1__Value *value;
+    for (const xmlAttr *a = e->properties; a != NULL; a = a->next) {
+        if (!compile_attribute_value(c, e, (const char *)a->name, &value)) {
+            return false;
+        }
+    }
+    for (const xmlNode *n = e->children; n != NULL; n = n->next) {
+        if (n->type == XML_ELEMENT_NODE && (!compile_text_value(c, n, true, &value) || !check_literal(c, n))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void compile_trace(struct compile *c, const xmlNode *e)
+{
+    if (compile_check_children(c, e, "message metadata") && check_literal(c, e)) {
+        add_note(c, e);
+    }
+}
+
+void compile_emit_metric(struct compile *c, const xmlNode *e)
+{
+    if (compile_check_children(c, e, "dimension") && check_literal(c, e)) {
+        add_note(c, e);
+    }
+}
