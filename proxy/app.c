@@ -274,6 +274,7 @@ static void on_reclaim(struct timer *timer)
 {
     struct app *a = container_of(timer, struct app, reclaim);
     store_reclaim(a->store);
+    app_overload_check(a);
     if (++a->reclaims % CHECK_FILES_EVERY == 0) {
         check_files(a);
     }
@@ -296,6 +297,7 @@ static bool create_workers(struct app *a, struct err *err)
             .shared = a->shared,
             .limits = bootstrap_limits(a->bootstrap),
             .connections = &a->connections,
+            .overload = &a->overload,
         };
         if (!worker_init(&a->workers[i], &options, err)) {
             return false;
@@ -381,6 +383,7 @@ static bool app_start(struct app *a, struct err *err)
         }
         a->started = true;
     }
+    app_overload_start(a);
     timer_set_in(&a->reclaim, RECLAIM_MS);
     if (!app_ads_start(a, err)) {
         return false;
@@ -439,6 +442,7 @@ void app_destroy(struct app **app)
     store_destroy(&a->store);
     bootstrap_destroy(&a->bootstrap);
     extension_registry_destroy(&a->registry);
+    app_overload_stop(a);
     upstream_shared_destroy(&a->shared);
     stats_destroy(&a->stats);
     log_sink_destroy(&a->sink);

@@ -33,7 +33,9 @@ struct app {
     struct app_ads *ads;
     struct app_admin *admin;
     struct app_handover *handover;
-    atomic_uint connections;
+    atomic_uint connections, overload;
+    uint64_t memory_limit; /* 0: none */
+    struct stat_handle *overload_gauge;
     unsigned reclaims;
     struct timer reclaim; /* frees dead configuration, saves state */
     struct timer drain;
@@ -61,6 +63,11 @@ void app_ads_describe(const struct app *a, struct strbuf *json);
 /* app_admin.c */
 bool app_admin_start(struct app *a, struct err *err);
 void app_admin_stop(struct app *a);
+
+/* app_overload.c: how near the memory limit is, for all workers to see */
+void app_overload_start(struct app *a);
+void app_overload_check(struct app *a); /* a few times a second */
+void app_overload_stop(struct app *a);
 
 /* app_handover.c: sockets from the process before, to the one after */
 bool app_handover_inherit(struct app *a, struct err *err); /* before the first publish */

@@ -19,6 +19,8 @@ bool worker_init(struct worker *w, const struct worker_options *options, struct 
         .loop = w->loop,
         .upstream = w->upstream,
         .stats = options->stats,
+        .limits = options->limits,
+        .overload = options->overload,
         .on_idle = options->on_idle,
         .ctx = options->ctx,
     };
@@ -27,6 +29,7 @@ bool worker_init(struct worker *w, const struct worker_options *options, struct 
         .stats = options->stats,
         .limits = options->limits,
         .connections = options->connections,
+        .overload = options->overload,
         .events = &exchange_downstream_events,
         .ctx = w->exchanger,
     };

@@ -13,6 +13,7 @@ struct worker_options {
     struct upstream_shared *shared;
     const struct config_limits *limits;
     atomic_uint *connections;
+    const atomic_uint *overload;
     void (*on_idle)(void *ctx); /* worker's thread: the last exchange has ended */
     void *ctx;
 };

@@ -116,7 +116,11 @@ static void read_limits(struct config_bootstrap *b, const Egret__Config__V1__Lim
                                     .lingering_close_ms = m->lingering_close_ms,
                                     .early_response_discard_bytes = m->early_response_discard_bytes,
                                     .max_uri_bytes = m->max_uri_bytes,
-                                    .max_chunk_extension_bytes = m->max_chunk_extension_bytes};
+                                    .max_chunk_extension_bytes = m->max_chunk_extension_bytes,
+                                    .requests_per_second = m->requests_per_second,
+                                    .max_memory_bytes = m->max_memory_bytes,
+                                    .max_request_body_bytes = m->max_request_body_bytes,
+                                    .max_response_body_bytes = m->max_response_body_bytes};
     }
     default_to(&l->max_connections, 65536);
     default_to(&l->inbox_budget_bytes, 64 << 20);

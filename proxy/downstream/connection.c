@@ -20,6 +20,7 @@ struct connection {
     struct timer timer; /* of sniffing, of the handshake, then max_connection_duration */
     struct addr original; /* the address the client meant */
     struct sniff_hello *hello;
+    int64_t bucket_us, budget_us; /* requests_per_second */
     struct connection_view view;
     struct transport_info info; /* of a raw session's transport: a copy that lives as long as this */
 };
@@ -60,11 +61,31 @@ void connection_done(struct connection *c)
 
 /* ---- HTTP ---- */
 
+/* A token bucket that holds one second's worth. */
+static bool take_token(struct connection *c, uint32_t per_second)
+{
+    if (per_second == 0) {
+        return true;
+    }
+    int64_t now = loop_now_us(c->listener->owner->loop), full = 1000000;
+    int64_t since = c->bucket_us == 0 ? full : now - c->bucket_us;
+    c->bucket_us = now;
+    c->budget_us += since > full ? full : since; /* time saved up: a request costs 1 s / per_second of it */
+    c->budget_us = c->budget_us > full ? full : c->budget_us;
+    int64_t cost = full / per_second;
+    if (c->budget_us < cost) {
+        return false;
+    }
+    c->budget_us -= cost;
+    return true;
+}
+
 static void on_stream(void *ctx, struct stream *s)
 {
     struct connection *c = ctx;
     struct downstream *d = c->listener->owner;
     c->view.info = http_server_info(c->http);
+    c->view.too_fast = !take_token(c, d->options.limits->requests_per_second);
     d->options.events->on_stream(d->options.ctx, &c->view, s);
 }
 
@@ -240,6 +261,10 @@ static void on_timeout(struct timer *timer)
 static bool over_limit(struct listener *l)
 {
     struct downstream *d = l->owner;
+    if (d->options.overload != NULL && atomic_load_explicit(d->options.overload, memory_order_relaxed) >= OVERLOAD_CLOSE_CONNECTIONS) {
+        stat_add(l->stats.cx_overload, loop_index(d->loop), 1);
+        return true;
+    }
     unsigned before = atomic_fetch_add_explicit(d->options.connections, 1, memory_order_relaxed);
     if (before < d->options.limits->max_connections) {
         return false;

@@ -38,6 +38,7 @@ struct connection_view {
     const struct chain_conf *chain;
     const struct transport_info *info;
     struct slice sni;
+    bool too_fast; /* the stream being handed over is beyond requests_per_second */
 };
 
 struct downstream_events {
@@ -49,10 +50,14 @@ struct downstream_events {
     void (*on_refused)(void *ctx, const struct connection_view *c, unsigned status, const struct err *why);
 };
 
+/* How near the process is to its memory limit; set by the main thread. */
+enum overload_level { OVERLOAD_NONE, OVERLOAD_SHED_REQUESTS, OVERLOAD_CLOSE_CONNECTIONS };
+
 struct downstream_options {
     struct stats *stats;
     const struct config_limits *limits;
     atomic_uint *connections; /* of the process */
+    const atomic_uint *overload; /* enum overload_level */
     const struct downstream_events *events;
     void *ctx;
 };

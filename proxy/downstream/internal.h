@@ -8,6 +8,7 @@
     X(cx_total, "downstream_cx_total")                                                                                 \
     X(cx_destroy, "downstream_cx_destroy")                                                                             \
     X(cx_overflow, "downstream_cx_overflow")                                                                           \
+    X(cx_overload, "downstream_cx_overload_reject")                                                                    \
     X(filters_timeout, "downstream_pre_cx_timeout")                                                                    \
     X(no_chain, "no_filter_chain_match")                                                                               \
     X(tls_error, "ssl.connection_error")                                                                               \

@@ -108,6 +108,8 @@ struct exchanger *exchanger_create(const struct exchanger_options *options)
     e->loop = options->loop;
     e->upstream = options->upstream;
     e->stats = options->stats;
+    e->limits = options->limits;
+    e->overload = options->overload;
     e->on_idle = options->on_idle;
     e->ctx = options->ctx;
     list_init(&e->old);

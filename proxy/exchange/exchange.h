@@ -13,6 +13,8 @@ struct exchanger_options {
     struct loop *loop;
     struct upstream *upstream;
     struct stats *stats;
+    const struct config_limits *limits;
+    const atomic_uint *overload; /* enum overload_level; may be NULL */
     /* Called when the number of open exchanges fell to zero: for draining. May be NULL. */
     void (*on_idle)(void *ctx);
     void *ctx;

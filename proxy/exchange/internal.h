@@ -28,6 +28,10 @@ struct held {
     X(rq_completed, "downstream_rq_completed")                                                                         \
     X(rq_rx_reset, "downstream_rq_rx_reset")                                                                           \
     X(rq_timeout, "downstream_rq_timeout")                                                                             \
+    X(rq_overload, "downstream_rq_overload_close")                                                                     \
+    X(rq_too_fast, "downstream_rq_rate_limited")                                                                       \
+    X(rq_too_large, "downstream_rq_too_large")                                                                         \
+    X(rs_too_large, "upstream_rs_too_large")                                                                           \
     X(no_route, "no_route")                                                                                            \
     X(no_cluster, "no_cluster")
 
@@ -42,6 +46,8 @@ struct exchanger {
     struct loop *loop;
     struct upstream *upstream;
     struct stats *stats;
+    const struct config_limits *limits;
+    const atomic_uint *overload;
     void (*on_idle)(void *ctx);
     void *ctx;
     struct held *current;
@@ -116,6 +122,12 @@ void request_enter(struct request *r, enum request_state next);
 
 /* misdirected.c: true: the authority belongs to another chain, and 421 has been answered */
 bool request_is_misdirected(struct request *r);
+
+/* limits.c: false: the request has been answered, or its stream reset, because of a limit */
+bool limits_admit(struct request *r);                          /* overload, rate, announced body */
+bool limits_request_body(struct request *r);                   /* what has come of it */
+bool limits_response_head(struct request *r, const struct head *head);
+bool limits_response_body(struct request *r);
 
 /* route.c: decides and either acquires or replies */
 void request_route(struct request *r);

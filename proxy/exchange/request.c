@@ -79,6 +79,9 @@ static void pump_request(struct request *r)
         discard_body(r);
         return;
     }
+    if (!limits_request_body(r)) {
+        return;
+    }
     if (pump(r->down, r->up) > 0) {
         r->body_taken = true;
         timers_touch(r);
@@ -135,7 +138,7 @@ static void on_down_head(void *ctx, struct head *head)
     r->method = head->method;
     record_begin(r);
     timers_head(r);
-    if (headers_prepare_request(r) && !request_is_misdirected(r)) {
+    if (limits_admit(r) && headers_prepare_request(r) && !request_is_misdirected(r)) {
         request_route(r);
     }
 }

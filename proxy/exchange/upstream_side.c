@@ -288,6 +288,9 @@ void request_pump_response(struct request *r)
     if (r->up == NULL || r->state < REQUEST_RESPONSE || r->state > REQUEST_TUNNEL) {
         return;
     }
+    if (!limits_response_body(r)) {
+        return;
+    }
     if (pump(r->up, r->down) > 0) {
         timers_touch(r);
     }
@@ -331,6 +334,9 @@ static void on_up_head(void *ctx, struct head *head)
         struct err err;
         err_set(&err, ERR_PROTOCOL, "the response's Connection field names a field it may not");
         request_upstream_failed(r, &err);
+        return;
+    }
+    if (!limits_response_head(r, head)) {
         return;
     }
     response_filters(r, head);
