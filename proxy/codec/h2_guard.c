@@ -5,6 +5,7 @@ enum {
     USEFUL_DATA = 256, /* bytes of a DATA frame that earns something */
     EARNED_NOISE = 2,  /* frames a useful DATA frame pays for: peers that probe the bandwidth send PINGs with data */
     EARNED_UPDATES = 20,
+    EARNED_BY_ANSWER = 4, /* a client may set a priority, open a window, ping, for each request */
     OVERFLOW_WEIGHT = 16, /* in resets */
     BLOCK_SLACK = 512,    /* padding, priority, size updates */
     BLOCK_NOISE = 64,     /* needless bytes that count as one frame */
@@ -34,6 +35,13 @@ void h2_guard_useful(struct h2_guard *g, size_t data_bytes, bool sent)
     if (sent && data_bytes > 0) {
         drain(&g->updates, EARNED_UPDATES);
     }
+}
+
+void h2_guard_answered(struct h2_guard *g)
+{
+    drain(&g->resets, 1);
+    drain(&g->noise, EARNED_BY_ANSWER);
+    drain(&g->updates, EARNED_BY_ANSWER);
 }
 
 static bool add_resets(struct h2_guard *g, size_t n)

@@ -39,6 +39,7 @@ bool h2_guard_reset(struct h2_guard *g); /* one more reset; false: too many */
 bool h2_guard_fault(struct h2_guard *g, bool overflow);
 /* A header block is complete. HPACK never makes it longer than its text; what does is noise. */
 void h2_guard_block(struct h2_guard *g, size_t decoded);
+void h2_guard_answered(struct h2_guard *g); /* a stream ended in order: work was done */
 void h2_guard_useful(struct h2_guard *g, size_t data_bytes, bool sent);
 void h2_guard_advance(struct h2_guard *g, int64_t now_us);
 

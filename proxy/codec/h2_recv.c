@@ -287,8 +287,9 @@ static int on_stream_close(nghttp2_session *ng, int32_t id, uint32_t code, void 
     (void)ng;
     struct h2_session *s = user;
     struct h2_stream_impl *st = stream_of(s, id);
-    if (code == NGHTTP2_NO_ERROR) {
-        s->guard.resets -= s->guard.resets > 0;
+    bool answered = st != NULL && (s->config.server ? st->out_end_sent : st->pub.in_end);
+    if (code == NGHTTP2_NO_ERROR && answered) {
+        h2_guard_answered(&s->guard);
     }
     if (st != NULL) {
         h2_stream_closed(st, code, code == NGHTTP2_REFUSED_STREAM);

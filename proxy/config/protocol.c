@@ -9,7 +9,7 @@ enum {
     STREAM_WINDOW = 1 << 20,      /* Envoy: 16 MiB */
     CONNECTION_WINDOW = 4 << 20,  /* Envoy: 24 MiB */
     CONTROL_FRAMES = 1000,
-    RESETS = 1000,
+    RESETS = 500, /* answered streams make up for as many */
     HOUR_MS = 3600 * 1000,
 };
 

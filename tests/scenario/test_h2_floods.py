@@ -199,6 +199,20 @@ def test_a_rapid_reset_starts_few_upstream_requests(rig):
     assert b.bytes().count(b" HTTP/1.1\r\n") <= 1100
 
 
+def test_cancelling_now_and_then_is_no_flood(rig):
+    """Two of five requests cancelled, many times as often as the limit: answered ones make up for them."""
+    _, port, _, _ = rig
+    c = H2Client(port)
+    cancelled = 0
+    for _ in range(100):
+        ids = [c.id() for _ in range(25)]
+        c.send(b"".join(headers(n, request(path="/quick" if i % 5 > 1 else "/x")) + (frame(RST, 0, n, b"\0\0\0\x08") if i % 5 <= 1 else b"") for i, n in enumerate(ids)))
+        done = [n for i, n in enumerate(ids) if i % 5 > 1]
+        cancelled += len(ids) - len(done)
+        assert c.until(lambda: all(c.over(n) for n in done)) and c.goaway is None, cancelled
+    assert cancelled == 1000 and c.ask(GET)["body"] == b"ok"
+
+
 def test_a_head_beyond_its_limits_is_answered_on_its_stream(rig):
     _, port, _, _ = rig
     c = H2Client(port)
