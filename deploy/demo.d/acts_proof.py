@@ -128,6 +128,10 @@ def search(calls):
     hits += [f"{title} in this transcript" for title, secret in demo.secrets.items() if any(f in printed for f in forms(secret))]
     for hit in hits:
         out.show("HIT", hit)
+    with open(demo.path("configuration.demo.yaml"), "rb") as f:
+        data = f.read()
+    able = [title for title, secret in demo.secrets.items() if any(form in data for form in forms(secret))]
+    calls.check(len(able) >= 11, f"the same search finds {len(able)} of them in the overrides file, where they are meant to be")
     calls.check(files > 10 and not hits, f"{len(hits)} hits: {len(demo.secrets)} keys and secrets, in several encodings each, "
                                          f"in {files} files and this transcript, {size} bytes")
 
