@@ -162,8 +162,12 @@ static bool is_peers_fault(uint32_t code)
     return code != NGHTTP2_NO_ERROR && code != NGHTTP2_CANCEL && code != NGHTTP2_CONNECT_ERROR;
 }
 
-static void count_reset(struct h2_session *s, uint32_t code)
+static void count_reset(struct h2_session *s, int32_t id, uint32_t code)
 {
+    struct h2_stream_impl *st = nghttp2_session_get_stream_user_data(s->ng, id);
+    if (st != NULL && (code == NGHTTP2_FLOW_CONTROL_ERROR || code == NGHTTP2_FRAME_SIZE_ERROR)) {
+        st->faulty = true;
+    }
     s->counts[H2_COUNT_TX_RESET]++;
     s->counts[H2_COUNT_MESSAGING_ERROR] += code == NGHTTP2_PROTOCOL_ERROR;
     if (is_peers_fault(code) && !h2_guard_fault(&s->guard, false)) {
@@ -176,7 +180,7 @@ static int on_frame_send(nghttp2_session *ng, const nghttp2_frame *frame, void *
 {
     struct h2_session *s = user;
     if (frame->hd.type == NGHTTP2_RST_STREAM) {
-        count_reset(s, frame->rst_stream.error_code);
+        count_reset(s, frame->hd.stream_id, frame->rst_stream.error_code);
         return 0;
     }
     bool message = frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA;

@@ -3,7 +3,7 @@ import pytest
 
 from configs import bootstrap, cluster, h2_options, hcm, listener
 from harness import free_port
-from raw_kit import (CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PUSH, RST, SETTINGS, H2Server, Recorder, block, frame, headers, statuses,
+from raw_kit import (CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PUSH, RST, SETTINGS, WINDOW, H2Server, Recorder, block, frame, headers, statuses,
                      talk, world)  # noqa: F401
 
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -187,6 +187,7 @@ def h2_frames(n):
         "trailers without an end": headers(n, ok, end=False) + headers(n, [("x", "y")], end=False),
         "more than its length": headers(n, ok + [("content-length", "1")], end=False) + frame(DATA, END_STREAM, n, b"hello"),
         "less than its length": headers(n, ok + [("content-length", "9")], end=False) + frame(DATA, END_STREAM, n, b"hello"),
+        "a window too large": frame(WINDOW, 0, n, b"\x7f\xff\xff\xff") * 2,
         "a reset": frame(RST, 0, n, b"\0\0\0\2"),
         "a goaway": frame(GOAWAY, 0, 0, b"\0\0\0\0\0\0\0\1"),
         "a push": frame(PUSH, END_HEADERS, n, b"\0\0\0\2" + block(ok)),
