@@ -55,18 +55,29 @@ static uint32_t failure_flags(const struct err *why, bool connected)
 
 /* ---- APIM's way of saying it ---- */
 
-static void fail_api(struct request *r, const struct err *why, bool timed_out)
+/* A socket's error is told as APIM tells it; any other cause (a certificate, a malformed answer) has only its own words. */
+static struct slice failure_message(struct request *r, const struct err *why)
 {
-    struct arena *a = r->host.arena;
+    return why->os_errno != 0 || why->text[0] == '\0'
+               ? slice_of(arena_printf(r->host.arena, "LogError connecting to %s", r->target.host))
+               : arena_slice(r->host.arena, slice_of(why->text));
+}
+
+static void blame_backend(struct request *r, const struct err *why, bool timed_out)
+{
     r->host.error = (struct filter_error){
         .source = SLICE("request-forwarder"),
         .reason = timed_out ? SLICE("Timeout") : SLICE("BackendConnectionFailure"),
         .section = SLICE("backend"),
         .path = SLICE("forward-request\\forward-request"),
     };
-    r->host.error.message = timed_out ? SLICE("The request to the backend timed out.")
-                                      : slice_of(arena_printf(a, "LogError connecting to %s", r->target.host));
+    r->host.error.message = timed_out ? SLICE("The request to the backend timed out.") : failure_message(r, why);
     r->record.last_error.transport_code = why->os_errno;
+}
+
+static void fail_api(struct request *r, const struct err *why, bool timed_out)
+{
+    blame_backend(r, why, timed_out);
     apim_reply_internal(&r->host);
 }
 
@@ -389,6 +400,9 @@ static void on_up_closed(void *ctx, const struct err *why)
     r->record.flags |= FLAG_UPSTREAM_CONNECTION_TERMINATION;
     r->record.upstream_failure = arena_slice(r->host.arena, slice_of(why->text));
     r->record.details = SLICE("upstream_reset_after_response_started");
+    if (r->host.apim.match != NULL) {
+        blame_backend(r, why, false);
+    }
     stream_release(&r->up);
     stream_reset(r->down, r->state == REQUEST_TUNNEL ? STREAM_CONNECT_ERROR : STREAM_INTERNAL_ERROR);
 }

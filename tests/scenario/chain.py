@@ -176,8 +176,9 @@ class Chain:
         self.third_port = self.wire.port
         self.things.append(self.wire)
         self.other = self.backend(host=INTERNAL, answer=lambda r: ("200 OK", [("x-backend", "other")], b"other"))
+        self.spare_third = harness.free_port(THIRD)
         self.dead_direct, self.dead_third = self.refused(INTERNAL), self.refused(THIRD)
-        self.control_port, self.gateway_port = free_port(), free_port()
+        self.control_port, self.second_port, self.gateway_port = free_port(), free_port(), free_port()
         self.ports = {n: (free_port(), free_port()) for n in ("app", "ops")}
         self.admin = {n: free_port() for n in ("app", "ops", "gateway")}
         self.artifacts = Artifacts(self.folder)
@@ -272,7 +273,7 @@ class Chain:
                           "private_key": p("gateway.key"), "client_ca": p("ca.pem"), "sni": "gateway.test",
                           "sidecar_certificate": p("app.pem"), "sidecar_private_key": p("app.key"), "sidecar_ca": p("ca.pem")}],
             "pools": [{"name": "listed", "addresses": [LISTED]}],
-            "egress": [{"hosts": [THIRD, "localhost"], "ports": [self.third_port, self.dead_third], "gateway": "main", "pool": "listed"}]}
+            "egress": [{"hosts": [THIRD, "localhost"], "ports": [self.third_port, self.dead_third, self.spare_third], "gateway": "main", "pool": "listed"}]}
 
     def process(self, name, args, *ports):
         count = sum(1 for n in os.listdir(self.path("logs")) if n.startswith(name + "-"))
@@ -302,7 +303,8 @@ class Chain:
                                   "private_key": {"filename": p(f"{certificate}.key")}}]}}
         http2 = {"@type": PREFIX + "envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
                  "explicit_http_config": {"http2_protocol_options": {}}}
-        endpoint = {"endpoint": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": self.control_port}}}}
+        endpoints = [{"endpoint": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": port}}}}
+                     for port in (self.control_port, self.second_port)]
         return {
             "node": {"id": f"{name}-1", "cluster": cluster},
             "admin": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": self.admin[name]}}},
@@ -317,7 +319,7 @@ class Chain:
                 "secrets": [{"name": "mac/k1", "generic_secret": {"secret": {"filename": self.path("mac.key")}}}],
                 "clusters": [{
                     "name": "control", "type": "STATIC", "connect_timeout": "1s",
-                    "load_assignment": {"cluster_name": "control", "endpoints": [{"lb_endpoints": [endpoint]}]},
+                    "load_assignment": {"cluster_name": "control", "endpoints": [{"lb_endpoints": endpoints}]},
                     "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": http2},
                     "transport_socket": {"name": "envoy.transport_sockets.tls", "typed_config": tls}}]}}
 
