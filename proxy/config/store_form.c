@@ -101,7 +101,7 @@ void form_free(enum resource_type type, struct form **f)
 
 static bool is_held(const struct config_store *s, enum resource_type by, const struct need *n)
 {
-    if (n->type == TYPE_SECRET && by == TYPE_BACKEND) {
+    if (n->type == TYPE_SECRET && (by == TYPE_BACKEND || by == TYPE_PROGRAM)) {
         return s->lenient_backends || map_has(s->bootstrap->secrets, n->name) ||
                (map_has(s->types[TYPE_SECRET].entries, n->name) &&
                 ((struct entry *)map_get(s->types[TYPE_SECRET].entries, n->name))->active != NULL);

@@ -176,7 +176,8 @@ static int by_text(const void *a, const void *b)
 
 static bool is_static_value(const struct config_store *s, enum resource_type by, const struct need *n)
 {
-    return n->type == TYPE_SECRET && by == TYPE_BACKEND && map_has(s->bootstrap->secrets, n->name);
+    return n->type == TYPE_SECRET && (by == TYPE_BACKEND || by == TYPE_PROGRAM) &&
+           map_has(s->bootstrap->secrets, n->name);
 }
 
 static void collect(struct config_store *s, enum resource_type by, const struct form *f, struct map *const wanted[])
@@ -219,7 +220,7 @@ static void forget_unnamed(struct config_store *s, enum resource_type type, cons
 
 void store_update_names(struct config_store *s)
 {
-    static const enum resource_type by[] = {TYPE_CLUSTER, TYPE_BACKEND, TYPE_LISTENER};
+    static const enum resource_type by[] = {TYPE_CLUSTER, TYPE_PROGRAM, TYPE_BACKEND, TYPE_LISTENER};
     struct map *wanted[TYPE_COUNT] = {NULL};
     if (!s->names_stale) {
         return;
