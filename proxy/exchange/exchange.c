@@ -179,7 +179,7 @@ static void on_refused(void *ctx, const struct connection_view *c, unsigned stat
     };
     struct hcm_stats *stats = exchanger_hcm_stats(e, hcm->stat_prefix);
     stat_add(stats->rq_total, loop_index(e->loop), 1);
-    stat_add(stats->rq_4xx, loop_index(e->loop), 1);
+    stat_add(status < 500 ? stats->rq_4xx : stats->rq_5xx, loop_index(e->loop), 1);
     for (size_t i = 0; i < hcm->n_access_logs; i++) {
         access_log_write(hcm->access_logs[i], &record);
     }

@@ -230,3 +230,25 @@ def test_upper_limits_of_a_connection_are_kept(world):
     c.send(b"".join(headers(n, request("POST", "/x"), end=False) for n in ids))
     c.until(lambda: c.closed or c.goaway is not None or sum(c.stream(n)["reset"] is not None for n in ids) >= 3, 5)
     assert c.goaway is not None or [c.stream(n)["reset"] for n in ids[5:]] == [7, 7, 7]
+
+
+def test_a_refused_request_is_logged_with_its_flag_and_counted(world):
+    from raw_kit import stats
+    b = world.add(Recorder(answer))
+    port, admin = free_port(), free_port()
+    log = world.folder / "access.log"
+    line = {"name": "file", "typed_config": {"@type": "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog", "path": str(log),
+                                             "log_format": {"text_format_source": {"inline_string": "%RESPONSE_CODE% %RESPONSE_FLAGS%\n"}}}}
+    world.egret(bootstrap([listener(port, hcm(routes=[{"match": {"prefix": "/"}, "route": {"cluster": "b"}}], access_log=[line]))], [cluster("b", b.port)], admin=admin), port, admin)
+    before = stats(admin)
+    for raw in (b"GET / HTTP/1.1\r\nHost: a b\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a\r\n" + b"X: y\r\n" * 101 + b"\r\n"):
+        assert statuses(talk(port, raw)[0])[0] in (400, 431)
+    c = H2Client(port)
+    assert c.ask(request() + [("x", "y")] * 101)["head"][0][1] == "431"
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline and (not log.exists() or len(log.read_text().splitlines()) < 4):
+        time.sleep(0.1)
+    assert sorted(log.read_text().splitlines()) == ["400 DPE", "400 DPE", "431 DPE", "431 DPE"]
+    after = stats(admin)
+    assert sum(v for k, v in after.items() if k.endswith("downstream_rq_4xx")) - sum(v for k, v in before.items() if k.endswith("downstream_rq_4xx")) == 4
+    assert sum(v for k, v in after.items() if k.endswith("downstream_rq_refused")) == 4
