@@ -255,7 +255,9 @@ static void read_all(struct conn *c)
         if (end) {
             c->protocol->peer_closed(c);
         }
-        conn_close(c, !end ? why : c->answers > 0 ? "kept connection closed before the answer" : "closed before the answer");
+        conn_close(c, !end             ? why
+                      : c->answers > 0 ? "kept connection closed before the answer"
+                                       : "closed before the answer");
     }
 }
 

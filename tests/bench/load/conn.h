@@ -1,7 +1,7 @@
 /*
- * conn: one non-blocking connection, TCP with or without TLS, that carries HTTP/1.1 or HTTP/2 requests. It belongs to the
- * run; it reports through run_answered, run_failed and run_changed. A closed conn is freed by the run after the events
- * of a turn. Single-threaded.
+ * conn: one non-blocking connection, TCP with or without TLS, that carries HTTP/1.1 or HTTP/2 requests. It belongs to
+ * the run; it reports through run_answered, run_failed and run_changed. A closed conn is freed by the run after the
+ * events of a turn. Single-threaded.
  */
 #pragma once
 #include <nghttp2/nghttp2.h>

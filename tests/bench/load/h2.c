@@ -171,8 +171,9 @@ static size_t capacity(const struct conn *c)
     if (c->run->options->fresh) {
         return 1;
     }
-    uint32_t theirs = c->h2 == NULL ? STREAMS_MAX
-                                    : nghttp2_session_get_remote_settings(c->h2, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+    uint32_t theirs = c->h2 == NULL
+                          ? STREAMS_MAX
+                          : nghttp2_session_get_remote_settings(c->h2, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
     return theirs < STREAMS_MAX ? theirs : STREAMS_MAX;
 }
 

@@ -26,20 +26,49 @@ static const char help[] =
     "  --collect REGEX        count the values of the first group over all bodies\n\n"
     "At the end one line of JSON. Status 0 when no request failed, 2 when some did, 1 for wrong use.\n";
 
-enum { URL = 1000, CONNECT, RATE, DURATION, KEPT, FRESH, CONNECTIONS, H2, METHOD, DATA, HEADER, CACERT, INSECURE,
-       EXPECT, TIMEOUT, WATCH, MARK, COLLECT, HELP };
+enum {
+    URL = 1000,
+    CONNECT,
+    RATE,
+    DURATION,
+    KEPT,
+    FRESH,
+    CONNECTIONS,
+    H2,
+    METHOD,
+    DATA,
+    HEADER,
+    CACERT,
+    INSECURE,
+    EXPECT,
+    TIMEOUT,
+    WATCH,
+    MARK,
+    COLLECT,
+    HELP
+};
 
 static const struct option longs[] = {
-    {"url", required_argument, NULL, URL},           {"connect", required_argument, NULL, CONNECT},
-    {"rate", required_argument, NULL, RATE},         {"duration", required_argument, NULL, DURATION},
-    {"kept", no_argument, NULL, KEPT},               {"fresh", no_argument, NULL, FRESH},
-    {"connections", required_argument, NULL, CONNECTIONS}, {"h2", no_argument, NULL, H2},
-    {"method", required_argument, NULL, METHOD},     {"data", required_argument, NULL, DATA},
-    {"header", required_argument, NULL, HEADER},     {"cacert", required_argument, NULL, CACERT},
-    {"insecure", no_argument, NULL, INSECURE},       {"expect", required_argument, NULL, EXPECT},
-    {"timeout", required_argument, NULL, TIMEOUT},   {"watch-body", required_argument, NULL, WATCH},
-    {"mark", required_argument, NULL, MARK},         {"collect", required_argument, NULL, COLLECT},
-    {"help", no_argument, NULL, HELP},               {NULL, 0, NULL, 0},
+    {"url", required_argument, NULL, URL},
+    {"connect", required_argument, NULL, CONNECT},
+    {"rate", required_argument, NULL, RATE},
+    {"duration", required_argument, NULL, DURATION},
+    {"kept", no_argument, NULL, KEPT},
+    {"fresh", no_argument, NULL, FRESH},
+    {"connections", required_argument, NULL, CONNECTIONS},
+    {"h2", no_argument, NULL, H2},
+    {"method", required_argument, NULL, METHOD},
+    {"data", required_argument, NULL, DATA},
+    {"header", required_argument, NULL, HEADER},
+    {"cacert", required_argument, NULL, CACERT},
+    {"insecure", no_argument, NULL, INSECURE},
+    {"expect", required_argument, NULL, EXPECT},
+    {"timeout", required_argument, NULL, TIMEOUT},
+    {"watch-body", required_argument, NULL, WATCH},
+    {"mark", required_argument, NULL, MARK},
+    {"collect", required_argument, NULL, COLLECT},
+    {"help", no_argument, NULL, HELP},
+    {NULL, 0, NULL, 0},
 };
 
 static bool take_url(struct options *o, const char *url, struct err *err)
@@ -74,7 +103,8 @@ static bool take_number(const char *flag, const char *text, double *out, struct 
 {
     char *end;
     *out = strtod(text, &end);
-    return (*end == '\0' && end != text && *out > 0) || err_set(err, ERR_INPUT, "--%s: %s: not a number above 0", flag, text);
+    return (*end == '\0' && end != text && *out > 0) ||
+           err_set(err, ERR_INPUT, "--%s: %s: not a number above 0", flag, text);
 }
 
 static bool take_expect(struct options *o, const char *text, struct err *err)
@@ -85,7 +115,8 @@ static bool take_expect(struct options *o, const char *text, struct err *err)
         uint64_t status;
         struct slice one = slice_cut(&rest, ',');
         if (!slice_to_u64(one, &status) || status < 200 || status > 599 || o->expect_count == OPTIONS_EXPECT_MAX) {
-            return err_set(err, ERR_INPUT, "--expect: %s: statuses from 200 to 599, at most %d", text, OPTIONS_EXPECT_MAX);
+            return err_set(err, ERR_INPUT, "--expect: %s: statuses from 200 to 599, at most %d", text,
+                           OPTIONS_EXPECT_MAX);
         }
         o->expect[o->expect_count++] = (int)status;
     }
@@ -195,7 +226,8 @@ void options_fini(struct options *o)
 
 enum options_result options_parse(struct options *o, int argc, char **argv, struct err *err)
 {
-    *o = (struct options){.rate = 50, .timeout_s = 10, .connections = 8, .method = "GET", .expect = {200}, .expect_count = 1};
+    *o = (struct options){
+        .rate = 50, .timeout_s = 10, .connections = 8, .method = "GET", .expect = {200}, .expect_count = 1};
     opterr = 0;
     for (int opt; (opt = getopt_long(argc, argv, ":", longs, NULL)) != -1;) {
         if (opt == HELP) {

@@ -14,14 +14,14 @@ struct options {
     char host[256]; /* of the URL: Host, SNI and the name in the certificate */
     uint16_t port;
     char authority[300];
-    const char *path;          /* with its query; at least "/" */
-    const char *connect;       /* ADDR:PORT to dial in place of the URL's; NULL: the URL's */
-    const char *ca_file;       /* NULL: the system's store */
-    const char *method, *data; /* data NULL: no body */
-    double rate;               /* requests a second */
-    double duration_s;         /* 0: until a signal */
-    double timeout_s;          /* of one request, from the moment it was due */
-    unsigned connections;      /* kept ones; fresh ones are as many as the requests in flight */
+    const char *path;                         /* with its query; at least "/" */
+    const char *connect;                      /* ADDR:PORT to dial in place of the URL's; NULL: the URL's */
+    const char *ca_file;                      /* NULL: the system's store */
+    const char *method, *data;                /* data NULL: no body */
+    double rate;                              /* requests a second */
+    double duration_s;                        /* 0: until a signal */
+    double timeout_s;                         /* of one request, from the moment it was due */
+    unsigned connections;                     /* kept ones; fresh ones are as many as the requests in flight */
     const char *headers[OPTIONS_HEADERS_MAX]; /* "name: value" */
     size_t header_count;
     int expect[OPTIONS_EXPECT_MAX]; /* statuses that count as success */

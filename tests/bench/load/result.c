@@ -118,8 +118,9 @@ static void add_counts(struct strbuf *s, const char *key, const struct result_co
     for (size_t i = 0; i < c->n; i++) {
         strbuf_add_str(s, i == 0 ? "" : ", ");
         strbuf_add_json(s, slice_of(c->items[i].name));
-        strbuf_printf(s, ": {\"n\": %llu, \"first_unix_ms\": %.3f, \"last_unix_ms\": %.3f}", (unsigned long long)c->items[i].n,
-                      (double)c->items[i].first_us / 1000, (double)c->items[i].last_us / 1000);
+        strbuf_printf(s, ": {\"n\": %llu, \"first_unix_ms\": %.3f, \"last_unix_ms\": %.3f}",
+                      (unsigned long long)c->items[i].n, (double)c->items[i].first_us / 1000,
+                      (double)c->items[i].last_us / 1000);
     }
     strbuf_add_char(s, '}');
 }
@@ -163,7 +164,8 @@ void result_print(const struct result *r, FILE *out, double seconds)
                   (double)r->watch_last_other_us / 1000);
     strbuf_add_str(&s, ", \"failures\": [");
     for (size_t i = 0; i < r->failure_count; i++) {
-        strbuf_printf(&s, "%s{\"unix_ms\": %.3f, \"reason\": ", i == 0 ? "" : ", ", (double)r->failures[i].at_us / 1000);
+        strbuf_printf(&s, "%s{\"unix_ms\": %.3f, \"reason\": ", i == 0 ? "" : ", ",
+                      (double)r->failures[i].at_us / 1000);
         strbuf_add_json(&s, slice_of(r->failures[i].reason));
         strbuf_add_char(&s, '}');
     }

@@ -67,7 +67,8 @@ static bool make_tls(struct run *run, struct err *err)
     SSL_CTX_set_verify(run->tls, o->insecure ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, NULL);
     bool trusted = o->ca_file == NULL ? SSL_CTX_set_default_verify_paths(run->tls) == 1
                                       : SSL_CTX_load_verify_locations(run->tls, o->ca_file, NULL) == 1;
-    return trusted || err_set(err, ERR_INPUT, "--cacert %s: no certificates read", o->ca_file == NULL ? "" : o->ca_file);
+    return trusted ||
+           err_set(err, ERR_INPUT, "--cacert %s: no certificates read", o->ca_file == NULL ? "" : o->ca_file);
 }
 
 /* The open connection with the fewest requests that can take one more, or NULL. */
