@@ -224,3 +224,38 @@ def test_a_malformed_http2_answer_becomes_502(world):
         if statuses(got) != [204]:
             wrong.append((name, "the next", got[:90]))
     assert not wrong, f"{len(wrong)}: " + "\n".join(map(str, wrong))
+
+
+def test_an_upstream_that_floods_is_cut_and_costs_one_request(world):
+    """The same budgets hold towards upstreams; the client gets an answer, and the next request a new connection."""
+    import struct
+    from raw_kit import PING, PRIORITY
+    ok = [(":status", "200")]
+    floods = {
+        "ping": lambda n: frame(PING, 0, 0, b"12345678") * 20000,
+        "settings": lambda n: frame(SETTINGS, 0, 0) * 20000,
+        "settings, large": lambda n: frame(SETTINGS, 0, 0, struct.pack(">HI", 99, 1) * 100) * 3000,
+        "priority": lambda n: frame(PRIORITY, 0, n, b"\0\0\0\0\1") * 20000,
+        "window updates": lambda n: frame(WINDOW, 0, 0, b"\0\0\0\1") * 20000,
+        "unknown": lambda n: frame(0x77, 0, 0, b"x") * 20000,
+        "empty data": lambda n: headers(n, ok, end=False) + frame(DATA, 0, n) * 20000,
+        "padding": lambda n: headers(n, ok, end=False) + frame(DATA, 8, n, b"\0") * 20000,
+        "continuation": lambda n: frame(HEADERS, 0, n, block(ok)) + frame(CONTINUATION, 0, n) * 20000,
+        "1xx": lambda n: headers(n, [(":status", "103")], end=False) * 20000,
+        "header bomb": lambda n: frame(HEADERS, END_HEADERS, n, block(ok) + b"\x40\x01x\x7f\xa1\x1e" + b"y" * 4000 + b"\xbe" * 12000),
+        "resets": lambda n: frame(RST, 0, n, b"\0\0\0\x08") * 20000,
+    }
+    answer = {}
+    b = world.add(H2Server(lambda n, fields: answer["make"](n)))
+    port = start(world, b, **h2_options())
+    wrong = []
+    for name, make in floods.items():
+        answer["make"] = make
+        before = b.connections
+        got, ended = talk(port, GET, 10)
+        if not ended or (statuses(got)[-1:] not in ([502], [503]) and got.endswith(b"0\r\n\r\n")) or b.connections > before + 2:
+            wrong.append((name, got[-120:], ended, b.connections - before))
+        answer["make"] = lambda n: headers(n, [(":status", "204")])
+        if statuses(talk(port, GET)[0]) != [204]:
+            wrong.append((name, "the next"))
+    assert not wrong, "\n".join(map(str, wrong))
