@@ -46,12 +46,18 @@ struct app {
     struct err failure;
 };
 
-/* app.c */
+/* app_swap.c */
 void app_publish(struct app *a); /* gives store_snapshot to the workers if it is new */
-void app_drain(struct app *a, uint32_t seconds, bool until_empty);
-void app_end(struct app *a);
+void app_settle(struct app *a); /* trims sockets, tells the process before us to drain: once all is there */
+void app_resolved(void *ctx, struct slice name, uint16_t port, const struct host_addrs *addrs); /* dns_create's publish */
 /* Runs fn on every worker but the main one and calls done on the main thread after the last. */
 void app_each_worker(struct app *a, void (*fn)(struct worker *w, void *arg), void *arg, void (*done)(struct app *a, void *arg));
+
+/* app_drain.c */
+void app_drain(struct app *a, uint32_t seconds, bool until_empty);
+void app_end(struct app *a);
+void app_on_drain_check(struct timer *timer);
+void app_on_signal(void *ctx, int signo);
 
 /* app_ads.c: the ADS client, state on disk */
 bool app_ads_start(struct app *a, struct err *err);
