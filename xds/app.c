@@ -36,21 +36,8 @@ struct app {
 };
 
 /* The folder as it is now, to every proxy that it concerns. */
-static void rescan(void *ctx)
+static void publish_folder(struct app *app, int64_t start)
 {
-    struct app *app = ctx;
-    bool changed = false;
-    struct err err = {0};
-    int64_t start = clock_mono_us();
-    bool ok = folder_rescan(app->folder, &changed, &err);
-    app->folder_err = err;
-    if (!ok) {
-        LOG(LOG_ERROR, "control", "the folder cannot be read, what was read before stays: %s", err.text);
-        return;
-    }
-    if (!changed) {
-        return;
-    }
     struct folder_snapshot *snapshot = folder_snapshot(app->folder);
     struct catalog *catalog = catalog_build(publish_newest(app->publish), snapshot);
     folder_snapshot_unref(&snapshot);
@@ -63,6 +50,57 @@ static void rescan(void *ctx)
         (long long)((clock_mono_us() - start) / 1000));
     catalog_unref(&catalog);
     persist_save(app->persist, app->folder);
+}
+
+static void after_scan(struct app *app, bool ok, bool changed, const struct err *err, int64_t start)
+{
+    app->folder_err = *err;
+    if (!ok) {
+        LOG(LOG_ERROR, "control", "the folder cannot be read, what was read before stays: %s", err->text);
+    } else if (changed) {
+        publish_folder(app, start);
+    }
+}
+
+static void rescan(struct app *app)
+{
+    bool changed = false;
+    struct err err = {0};
+    int64_t start = clock_mono_us();
+    bool ok = folder_rescan(app->folder, &changed, &err);
+    after_scan(app, ok, changed, &err, start);
+}
+
+struct paths {
+    char **items;
+    size_t n;
+};
+
+static void add_path(void *ctx, const char *path)
+{
+    struct paths *p = ctx;
+    p->items = mem_resize(p->items, (p->n + 1) * sizeof p->items[0]);
+    p->items[p->n++] = mem_str(path);
+}
+
+/* Only what the watch says has changed is looked at, as far as it can say. */
+static void on_folder(void *ctx)
+{
+    struct app *app = ctx;
+    struct paths paths = {NULL, 0};
+    if (!tree_watch_take(app->folder_watch, add_path, &paths)) {
+        rescan(app);
+        return;
+    }
+    bool changed = false;
+    struct err err = {0};
+    int64_t start = clock_mono_us();
+    bool ok = folder_update(app->folder, (const char *const *)paths.items, paths.n, &changed, &err);
+    after_scan(app, ok, changed, &err, start);
+    for (size_t i = 0; i < paths.n; i++) {
+        mem_free(paths.items[i]);
+    }
+    mem_free(paths.items);
 }
 
 static void reload_certificates(void *ctx)
@@ -172,7 +210,7 @@ static bool open_server(struct app *app, struct err *err)
 static void open_watches(struct app *app)
 {
     const struct tree_watch_params params = {.quiet_ms = 100, .busy_ms = 500, .poll_ms = 500};
-    app->folder_watch = tree_watch_create(app->loop, &params, rescan, app);
+    app->folder_watch = tree_watch_create(app->loop, &params, on_folder, app);
     folder_watch_paths(app->folder, watch_path, app->folder_watch);
     app->certificate_watch = tree_watch_create(app->loop, &params, reload_certificates, app);
     const Egret__Control__V1__Ads *ads = app->settings.config->ads;

@@ -52,12 +52,22 @@ static bool add(void *ctx, struct slice type_url, struct slice name, struct slic
     return set_builder_add(ctx, type_url, name, bytes, err);
 }
 
+static bool reuse(void *ctx, struct slice type_url, struct slice name, uint64_t source)
+{
+    return set_builder_reuse(ctx, type_url, name, source);
+}
+
+static bool reuse_all(void *ctx, struct slice type_url, uint64_t source)
+{
+    return set_builder_reuse_all(ctx, type_url, source);
+}
+
 /* true: the group has a new set in the cache. */
 static bool make(struct publish *p, const char *cluster)
 {
     struct resource_set *before = cache_get(p->cache, cluster);
     struct set_builder *b = set_builder_create(before);
-    const struct translate_sink sink = {.add = add, .ctx = b};
+    const struct translate_sink sink = {.add = add, .reuse = reuse, .reuse_all = reuse_all, .ctx = b};
     struct translate_input in = input(p);
     struct err err = {0};
     bool news = false;

@@ -60,13 +60,15 @@ bool builder_fail(struct builder *b, struct place at, enum err_kind kind, const 
 /* Texts are packed one behind the other; the arena's alignment would double what short keys cost. */
 char *builder_text(struct builder *b, size_t n)
 {
-    if (n >= TEXT_BLOCK / 4) {
+    size_t block = b->text_block == 0 || b->text_block > TEXT_BLOCK ? TEXT_BLOCK : b->text_block;
+    if (b->text_left >= n + 1) {
+        return b->text;
+    }
+    if (n >= TEXT_BLOCK / 4 || n >= block) {
         return arena_alloc(b->arena, n + 1);
     }
-    if (b->text_left < n + 1) {
-        b->text = arena_alloc(b->arena, TEXT_BLOCK);
-        b->text_left = TEXT_BLOCK;
-    }
+    b->text = arena_alloc(b->arena, block);
+    b->text_left = block;
     return b->text;
 }
 

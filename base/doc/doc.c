@@ -51,6 +51,7 @@ const struct doc *doc_parse(struct arena *arena, struct doc_source source, const
     }
     struct builder b;
     builder_init(&b, arena, arena_str(arena, slice_of(source.name)), limits, err);
+    b.text_block = source.bytes.n + 1; /* tens of thousands of small documents are held at once */
     bool ok = format_of(source) == DOC_JSON ? json_read(&b, source.bytes) : yaml_read(&b, source.bytes);
     const struct doc *root = ok ? builder_root(&b) : NULL;
     builder_fini(&b);

@@ -38,6 +38,7 @@ struct builder {
     size_t nodes; /* so far, aliases expanded */
     char *text;   /* where the next text goes */
     size_t text_left;
+    size_t text_block; /* how much is taken at once: no more than the document can need */
     struct anchors *anchors;
 };
 

@@ -9,10 +9,14 @@
 struct resource_set {
     atomic_uint refs;
     struct resource_list *lists[XDS_TYPES];
+    uint64_t sources[XDS_TYPES]; /* what a whole list was made from; 0: not said */
 };
 
 struct set_builder {
     const struct resource_set *previous;
+    uint64_t source; /* of the resource that comes next */
+    uint64_t sources[XDS_TYPES];
+    bool whole[XDS_TYPES]; /* the previous list is taken as it is */
     struct map *added[XDS_TYPES]; /* name → struct resource, one reference each */
 };
 
@@ -48,6 +52,11 @@ void set_builder_destroy(struct set_builder **builder)
     *builder = NULL;
 }
 
+static struct resource *find_before(const struct set_builder *b, enum xds_type type, struct slice name)
+{
+    return b->previous == NULL ? NULL : resource_list_find(b->previous->lists[type], name);
+}
+
 bool set_builder_add(struct set_builder *builder, struct slice type_url, struct slice name, struct slice bytes,
                      struct err *err)
 {
@@ -59,14 +68,39 @@ bool set_builder_add(struct set_builder *builder, struct slice type_url, struct 
         return err_set(err, ERR_INPUT, "%s %.*s: named twice", xds_type_name(type), SLICE_ARG(name));
     }
     struct resource *r = resource_create(name, bytes);
-    struct resource *before =
-        builder->previous == NULL ? NULL : resource_list_find(builder->previous->lists[type], name);
+    struct resource *before = find_before(builder, type, name);
     if (before != NULL && resource_equal(before, r)) {
         resource_unref(r);
         r = resource_ref(before);
     }
+    resource_set_source(r, builder->source);
+    builder->source = 0;
     map_put(builder->added[type], name, r);
     return true;
+}
+
+bool set_builder_reuse(struct set_builder *builder, struct slice type_url, struct slice name, uint64_t source)
+{
+    enum xds_type type;
+    builder->source = source;
+    struct resource *before = xds_type_find(type_url, &type) ? find_before(builder, type, name) : NULL;
+    if (before == NULL || resource_source(before) != source || map_has(builder->added[type], name)) {
+        return false;
+    }
+    builder->source = 0;
+    map_put(builder->added[type], name, resource_ref(before));
+    return true;
+}
+
+bool set_builder_reuse_all(struct set_builder *builder, struct slice type_url, uint64_t source)
+{
+    enum xds_type type;
+    if (!xds_type_find(type_url, &type)) {
+        return false;
+    }
+    builder->sources[type] = source;
+    builder->whole[type] = builder->previous != NULL && builder->previous->sources[type] == source;
+    return builder->whole[type];
 }
 
 static struct resource_list *finish_list(struct map *added, struct resource_list *before)
@@ -91,7 +125,9 @@ struct resource_set *set_builder_finish(struct set_builder **builder)
     struct resource_set *set = mem_alloc(sizeof *set);
     atomic_init(&set->refs, 1);
     for (unsigned t = 0; t < XDS_TYPES; t++) {
-        set->lists[t] = finish_list(b->added[t], b->previous == NULL ? NULL : b->previous->lists[t]);
+        struct resource_list *before = b->previous == NULL ? NULL : b->previous->lists[t];
+        set->lists[t] = b->whole[t] ? resource_list_ref(before) : finish_list(b->added[t], before);
+        set->sources[t] = b->sources[t];
     }
     set_builder_destroy(builder);
     return set;
@@ -158,9 +194,7 @@ bool cache_publish(struct cache *cache, const char *group, struct resource_set *
     pthread_mutex_lock(&cache->lock);
     const struct resource_set *before = map_get(cache->groups, slice_of(group));
     bool news = before == NULL || !resource_set_equal(before, set);
-    if (news) {
-        map_put(cache->groups, slice_of(group), resource_set_ref(set));
-    }
+    map_put(cache->groups, slice_of(group), resource_set_ref(set)); /* equal or not: it knows newer sources */
     pthread_mutex_unlock(&cache->lock);
     return news;
 }

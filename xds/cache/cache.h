@@ -21,6 +21,13 @@ void set_builder_destroy(struct set_builder **builder);
 /* false: the type is not known, or the name is there already (the first one stays). */
 bool set_builder_add(struct set_builder *builder, struct slice type_url, struct slice name, struct slice bytes,
                      struct err *err);
+/*
+ * Saves making what did not change. true: the previous set's resource of this name was made from the same source (a hash,
+ * never 0) and is in the new set now. false: the caller makes and adds it, as the next thing it does.
+ */
+bool set_builder_reuse(struct set_builder *builder, struct slice type_url, struct slice name, uint64_t source);
+/* The same for all of a type: false: the caller makes and adds them all. */
+bool set_builder_reuse_all(struct set_builder *builder, struct slice type_url, uint64_t source);
 struct resource_set *set_builder_finish(struct set_builder **builder); /* one reference; the builder is gone */
 
 struct resource_set *resource_set_ref(struct resource_set *set);
@@ -30,7 +37,7 @@ bool resource_set_equal(const struct resource_set *a, const struct resource_set 
 
 struct cache *cache_create(void);
 void cache_destroy(struct cache **cache);
-/* Takes its own reference. false: nothing changed for this group, the set before stays. */
+/* Takes its own reference. false: nothing changed for this group. */
 bool cache_publish(struct cache *cache, const char *group, struct resource_set *set);
 struct resource_set *cache_get(struct cache *cache, const char *group); /* one reference, or NULL: never published */
 void cache_drop(struct cache *cache, const char *group);

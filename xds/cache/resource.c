@@ -12,6 +12,7 @@
 struct resource {
     atomic_uint refs;
     struct resource_hash hash;
+    uint64_t source;
     size_t name_len, bytes_len;
     char data[]; /* name, NUL, bytes */
 };
@@ -69,6 +70,16 @@ struct slice resource_bytes(const struct resource *r)
 struct resource_hash resource_hash(const struct resource *r)
 {
     return r->hash;
+}
+
+void resource_set_source(struct resource *r, uint64_t source)
+{
+    r->source = source;
+}
+
+uint64_t resource_source(const struct resource *r)
+{
+    return r->source;
 }
 
 bool resource_equal(const struct resource *a, const struct resource *b)

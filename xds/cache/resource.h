@@ -22,6 +22,9 @@ void resource_unref(struct resource *r);
 struct slice resource_get_name(const struct resource *r);
 struct slice resource_bytes(const struct resource *r);
 struct resource_hash resource_hash(const struct resource *r);            /* of the bytes */
+/* What its maker made it from, as a hash; 0: not said. Only for the builder of the next set, on the makers' thread. */
+void resource_set_source(struct resource *r, uint64_t source);
+uint64_t resource_source(const struct resource *r);
 bool resource_equal(const struct resource *a, const struct resource *b); /* same name and bytes, by hash */
 
 /* Takes over n references; sorts by name. Names must differ. items is copied, the array stays the caller's. */

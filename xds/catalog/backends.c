@@ -280,8 +280,8 @@ static struct catalog_backend *make_backend(struct build *b, const struct artifa
 
 void build_backends(struct build *b)
 {
-    for (size_t i = 0; i < b->snap->n; i++) {
-        const struct artifact *a = b->snap->artifacts[i];
+    for (size_t i = 0; i < b->snap->other_count; i++) {
+        const struct artifact *a = b->snap->others[i];
         if (a->kind != ARTIFACT_BACKEND) {
             continue;
         }

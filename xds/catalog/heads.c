@@ -228,8 +228,8 @@ static void attach(struct build *b, const struct artifact *a)
 
 static void attach_all(struct build *b)
 {
-    for (size_t i = 0; i < b->snap->n; i++) {
-        const struct artifact *a = b->snap->artifacts[i];
+    for (size_t i = 0; i < b->snap->other_count; i++) {
+        const struct artifact *a = b->snap->others[i];
         if (a->kind == ARTIFACT_SPECIFICATION || a->kind == ARTIFACT_API_POLICY ||
             a->kind == ARTIFACT_OPERATION_POLICY) {
             attach(b, a);
@@ -241,8 +241,8 @@ void build_heads(struct build *b)
 {
     struct map *names = map_create(NULL);
     for (int with_revision = 0; with_revision < 2; with_revision++) {
-        for (size_t i = 0; i < b->snap->n; i++) {
-            const struct artifact *a = b->snap->artifacts[i];
+        for (size_t i = 0; i < b->snap->other_count; i++) {
+            const struct artifact *a = b->snap->others[i];
             bool has = slice_find(slice_of(a->id), ';') < strlen(a->id);
             if (a->kind != ARTIFACT_API || has != (with_revision == 1)) {
                 continue;

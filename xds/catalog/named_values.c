@@ -93,8 +93,8 @@ static bool is_named_value(const struct override *o)
 void build_named_values(struct build *b)
 {
     struct map *seen = map_create(NULL);
-    for (size_t i = 0; i < b->snap->n; i++) {
-        const struct artifact *a = b->snap->artifacts[i];
+    for (size_t i = 0; i < b->snap->other_count; i++) {
+        const struct artifact *a = b->snap->others[i];
         if (a->kind != ARTIFACT_NAMED_VALUE) {
             continue;
         }

@@ -47,8 +47,8 @@ static void add_link(struct build *b, struct links *l, const struct artifact *a,
 
 static void read_links(struct build *b, const struct link_kinds *kinds, struct map *all)
 {
-    for (size_t i = 0; i < b->snap->n; i++) {
-        const struct artifact *a = b->snap->artifacts[i];
+    for (size_t i = 0; i < b->snap->other_count; i++) {
+        const struct artifact *a = b->snap->others[i];
         if ((a->kind != kinds->each && a->kind != kinds->list) || a->state == ARTIFACT_BROKEN) {
             continue;
         }
@@ -192,8 +192,8 @@ void build_products(struct build *b)
 {
     struct map *all = map_create(NULL);
     read_links(b, &PRODUCT_LINKS, all);
-    for (size_t i = 0; i < b->snap->n; i++) {
-        const struct artifact *a = b->snap->artifacts[i];
+    for (size_t i = 0; i < b->snap->other_count; i++) {
+        const struct artifact *a = b->snap->others[i];
         if (a->kind != ARTIFACT_PRODUCT) {
             continue;
         }
@@ -224,8 +224,8 @@ void build_gateways(struct build *b)
 {
     struct map *all = map_create(NULL);
     read_links(b, &GATEWAY_LINKS, all);
-    for (size_t i = 0; i < b->snap->n; i++) {
-        const struct artifact *a = b->snap->artifacts[i];
+    for (size_t i = 0; i < b->snap->other_count; i++) {
+        const struct artifact *a = b->snap->others[i];
         if (a->kind != ARTIFACT_GATEWAY) {
             continue;
         }

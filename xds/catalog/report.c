@@ -114,13 +114,14 @@ static bool needs_artifact(const struct override *o)
     return !operation || o->properties != NULL;
 }
 
+/* Paths that an entry may name and that make nothing by themselves; subscriptions never need an artifact. */
 static void report_unmatched(struct build *b, const struct overrides *o)
 {
     struct map *there = map_create(NULL);
     struct strbuf path;
     strbuf_init(&path);
-    for (size_t i = 0; i < b->snap->n; i++) {
-        const struct artifact *a = b->snap->artifacts[i];
+    for (size_t i = 0; i < b->snap->other_count; i++) {
+        const struct artifact *a = b->snap->others[i];
         bool links = a->kind == ARTIFACT_SPECIFICATION || a->kind == ARTIFACT_RELEASE ||
                      a->kind == ARTIFACT_PRODUCT_API || a->kind == ARTIFACT_PRODUCT_APIS ||
                      a->kind == ARTIFACT_GATEWAY_API || a->kind == ARTIFACT_GATEWAY_APIS ||

@@ -25,8 +25,8 @@ static void read_scheme(struct build *b, struct version_set *v, struct props p, 
 
 void build_version_sets(struct build *b)
 {
-    for (size_t i = 0; i < b->snap->n; i++) {
-        const struct artifact *a = b->snap->artifacts[i];
+    for (size_t i = 0; i < b->snap->other_count; i++) {
+        const struct artifact *a = b->snap->others[i];
         if (a->kind != ARTIFACT_VERSION_SET) {
             continue;
         }

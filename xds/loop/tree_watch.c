@@ -12,7 +12,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 
-enum { DEPTH_MAX = 32 };
+enum { DEPTH_MAX = 32, PATHS_MAX = 1000 };
 
 static const uint32_t EVENTS = IN_CREATE | IN_CLOSE_WRITE | IN_MODIFY | IN_ATTRIB | IN_DELETE | IN_MOVED_FROM |
                                IN_MOVED_TO | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR;
@@ -31,6 +31,9 @@ struct tree_watch {
     struct loop_timer *poll;
     int64_t first_change_us; /* 0: nothing is gathered */
     uint64_t fingerprint;    /* of what the last poll saw */
+    struct map *paths;       /* → NULL: what changed since it was taken */
+    bool anything;           /* changed, as far as is known */
+    bool links;              /* a change may be seen under another name than the reader's */
 };
 
 static void watch_folder(struct tree_watch *w, const char *path, int depth);
@@ -56,6 +59,16 @@ static void changed(struct tree_watch *w)
     loop_timer_start(w->gather, delay < 0 ? 0 : delay);
 }
 
+/* One folder under two names: events come under the one that was added last. */
+static void note_second_name(struct tree_watch *w, int wd, const char *path)
+{
+    const char *before = map_get(w->wholes, slice_make(&wd, sizeof wd));
+    struct stat a, b;
+    if (before != NULL && strcmp(before, path) != 0 && stat(before, &a) == 0 && stat(path, &b) == 0) {
+        w->links |= a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+    }
+}
+
 /* Adds the folder and, below it, every folder. inotify_add_watch on a known folder changes nothing. */
 static void watch_folder(struct tree_watch *w, const char *path, int depth)
 {
@@ -69,6 +82,7 @@ static void watch_folder(struct tree_watch *w, const char *path, int depth)
         }
         return; /* a folder that vanished meanwhile, or a file */
     }
+    note_second_name(w, wd, path);
     map_put(w->wholes, slice_make(&wd, sizeof wd), mem_str(path)); /* it may have moved here */
     map_del(w->parents, slice_make(&wd, sizeof wd));
     DIR *dir = opendir(path);
@@ -76,6 +90,7 @@ static void watch_folder(struct tree_watch *w, const char *path, int depth)
         return;
     }
     for (struct dirent *e; (e = readdir(dir)) != NULL;) {
+        w->links |= e->d_type == DT_LNK || e->d_type == DT_UNKNOWN;
         bool may_be_folder = e->d_type == DT_DIR || e->d_type == DT_LNK || e->d_type == DT_UNKNOWN;
         if (!may_be_folder || strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 ||
             strcmp(e->d_name, ".git") == 0) {
@@ -144,6 +159,7 @@ static void follow(struct tree_watch *w, const struct inotify_event *e)
 {
     const char *folder = map_get(w->wholes, slice_make(&e->wd, sizeof e->wd));
     if ((e->mask & IN_Q_OVERFLOW) != 0 || folder == NULL) {
+        w->anything |= (e->mask & IN_Q_OVERFLOW) != 0;
         watch_all(w); /* events were lost, or a root came */
         return;
     }
@@ -152,9 +168,24 @@ static void follow(struct tree_watch *w, const struct inotify_event *e)
     }
     char *path = mem_printf("%s/%s", folder, e->name);
     struct stat st;
-    if ((e->mask & IN_ISDIR) != 0 || (lstat(path, &st) == 0 && S_ISLNK(st.st_mode))) {
+    bool link = lstat(path, &st) == 0 && S_ISLNK(st.st_mode);
+    w->links |= link;
+    if ((e->mask & IN_ISDIR) != 0 || link) {
         watch_folder(w, path, 0);
     }
+    mem_free(path);
+}
+
+static void note_path(struct tree_watch *w, const struct inotify_event *e)
+{
+    const char *folder = map_get(w->wholes, slice_make(&e->wd, sizeof e->wd));
+    folder = folder != NULL ? folder : map_get(w->parents, slice_make(&e->wd, sizeof e->wd));
+    if (folder == NULL || (e->len > 0 && strncmp(e->name, "..", 2) == 0) || map_count(w->paths) >= PATHS_MAX) {
+        w->anything = true;
+        return;
+    }
+    char *path = e->len == 0 ? mem_str(folder) : mem_printf("%s/%s", strcmp(folder, "/") == 0 ? "" : folder, e->name);
+    map_put(w->paths, slice_of(path), NULL);
     mem_free(path);
 }
 
@@ -169,6 +200,7 @@ static bool take_event(struct tree_watch *w, const struct inotify_event *e)
     if (!counts(w, e)) {
         return false;
     }
+    note_path(w, e);
     follow(w, e);
     return true;
 }
@@ -266,6 +298,7 @@ struct tree_watch *tree_watch_create(struct loop *loop, const struct tree_watch_
     w->roots = map_create(NULL);
     w->wholes = map_create(mem_free);
     w->parents = map_create(mem_free);
+    w->paths = map_create(NULL);
     w->gather = loop_timer_create(loop, on_gathered, w);
     w->poll = loop_timer_create(loop, on_poll, w);
     w->fd = params->polling_only ? -1 : inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
@@ -292,6 +325,7 @@ void tree_watch_destroy(struct tree_watch **watch)
     map_destroy(&w->roots);
     map_destroy(&w->wholes);
     map_destroy(&w->parents);
+    map_destroy(&w->paths);
     mem_free(w);
     *watch = NULL;
 }
@@ -317,4 +351,19 @@ void tree_watch_add(struct tree_watch *watch, const char *path)
 bool tree_watch_is_polling(const struct tree_watch *watch)
 {
     return watch->fd < 0;
+}
+
+bool tree_watch_take(struct tree_watch *watch, void (*each)(void *ctx, const char *path), void *ctx)
+{
+    bool known = watch->fd >= 0 && !watch->anything && !watch->links;
+    struct map *paths = watch->paths;
+    watch->paths = map_create(NULL);
+    watch->anything = false;
+    for (struct map_item *i = map_first(paths); known && i != NULL; i = map_next(i)) {
+        char *path = mem_str_slice(map_key(i));
+        each(ctx, path);
+        mem_free(path);
+    }
+    map_destroy(&paths);
+    return known;
 }

@@ -144,6 +144,7 @@ void artifact_unref(struct artifact **a)
 {
     if (*a != NULL && --(*a)->refs == 0) {
         struct arena *arena = (*a)->arena;
+        artifact_unref(&(*a)->kept); /* has none itself */
         arena_destroy(&arena);
     }
     *a = NULL;

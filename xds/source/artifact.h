@@ -53,13 +53,14 @@ struct artifact {
     const char *workspace; /* "": the service's own */
     const char *id;        /* of the API ("x;rev=2"), product, backend, …; "" for the service policy */
     const char *item;      /* what is inside it: operation id, linked API, release; else "" */
-    struct slice bytes;    /* of the form that serves; when BROKEN what the file holds, as far as it could be read */
+    struct slice bytes;    /* what the file holds, as far as it could be read; none of a specification that was read */
     const struct doc *doc; /* JSON kinds; NULL when BROKEN */
     const struct openapi *spec;  /* SPECIFICATION in OpenAPI; NULL for other languages or when BROKEN */
     struct artifact_error error; /* when not GOOD */
     uint64_t hash;               /* of bytes, state and error */
     unsigned refs;
     struct arena *arena;
+    struct artifact *kept; /* STALE: the last good form, which owns doc and spec */
 };
 
 /* What a path below the folder is; false: nothing that is read. Slices point into the path. */

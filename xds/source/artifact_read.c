@@ -6,11 +6,12 @@
 #include "base/mem.h"
 #include "xds/source/artifact.h"
 
-enum { MAX_NODES = 2 << 20 };
+enum { MAX_NODES = 2 << 20, LARGE = 4096 };
 
 static struct artifact *create(const char *path, struct slice bytes)
 {
-    struct arena *arena = arena_create(512 + bytes.n);
+    /* Most are small: one block for the texts and the tree, without much to spare. */
+    struct arena *arena = arena_create(bytes.n > LARGE ? 1024 : 512 + bytes.n * 4);
     struct artifact *a = arena_zalloc(arena, sizeof *a);
     struct artifact_path p;
     artifact_classify(slice_of(path), &p);
@@ -21,7 +22,9 @@ static struct artifact *create(const char *path, struct slice bytes)
     a->workspace = arena_str(arena, p.workspace);
     a->id = arena_str(arena, p.id);
     a->item = arena_str(arena, p.item);
-    a->bytes = arena_slice(arena, bytes);
+    if (p.kind != ARTIFACT_SPECIFICATION) { /* the largest: only their operations stay */
+        a->bytes = arena_slice(arena, bytes);
+    }
     return a;
 }
 
@@ -79,7 +82,7 @@ static enum doc_format format_of(const char *path)
     return slice_ends_with_nocase(s, SLICE(".yaml")) || slice_ends_with_nocase(s, SLICE(".yml")) ? DOC_YAML : DOC_AUTO;
 }
 
-static bool read_specification(struct artifact *a, struct err *err)
+static bool read_specification(struct artifact *a, struct slice bytes, struct err *err)
 {
     enum doc_format format = format_of(a->path);
     if (format == DOC_AUTO) {
@@ -88,7 +91,7 @@ static bool read_specification(struct artifact *a, struct err *err)
     struct doc_limits limits = doc_limits_default();
     limits.max_nodes = MAX_NODES;
     struct arena *tree = arena_create(0);
-    const struct doc *root = doc_parse(tree, (struct doc_source){a->path, a->bytes, format}, &limits, err);
+    const struct doc *root = doc_parse(tree, (struct doc_source){a->path, bytes, format}, &limits, err);
     bool ok = root != NULL;
     if (ok && !doc_is(root, DOC_MAP)) {
         ok = doc_fail(err, root, ERR_INPUT, "expected an OpenAPI document");
@@ -112,24 +115,27 @@ static bool read_json(struct artifact *a, struct err *err)
     return true;
 }
 
-static void seal(struct artifact *a)
+static void seal(struct artifact *a, struct slice content)
 {
-    uint64_t h = slice_hash(a->bytes, (uint64_t)a->state);
+    uint64_t h = slice_hash(content, (uint64_t)a->state);
     a->hash = a->error.text == NULL ? h : slice_hash(slice_of(a->error.text), h + a->error.line * 1000003ull);
 }
 
-/* The same content under a new state. The texts are parsed again: an artifact owns all that it points to. */
+/* The same content under a new state. */
 static struct artifact *keep_last(const char *path, struct artifact *last, struct artifact_error error)
 {
-    struct artifact *a = artifact_read(path, last->bytes, NULL);
+    struct artifact *a = create(path, SLICE_NONE);
+    a->kept = artifact_ref(last->kept != NULL ? last->kept : last);
+    a->doc = a->kept->doc;
+    a->spec = a->kept->spec;
     a->state = ARTIFACT_STALE;
     a->error = error;
     a->error.text = arena_str(a->arena, slice_of(error.text));
-    seal(a);
+    seal(a, slice_make(&a->kept->hash, sizeof a->kept->hash));
     return a;
 }
 
-static struct artifact *give_up(struct artifact *a, struct artifact *last)
+static struct artifact *give_up(struct artifact *a, struct slice bytes, struct artifact *last)
 {
     if (last != NULL && last->state != ARTIFACT_BROKEN && !artifact_is_policy(a->kind)) {
         struct artifact *stale = keep_last(a->path, last, a->error);
@@ -137,7 +143,7 @@ static struct artifact *give_up(struct artifact *a, struct artifact *last)
         return stale;
     }
     a->state = ARTIFACT_BROKEN;
-    seal(a);
+    seal(a, bytes);
     return a;
 }
 
@@ -147,15 +153,15 @@ struct artifact *artifact_read(const char *path, struct slice bytes, struct arti
     struct err err = {.kind = ERR_NONE};
     bool ok = true;
     if (a->kind == ARTIFACT_SPECIFICATION) {
-        ok = read_specification(a, &err);
+        ok = read_specification(a, bytes, &err);
     } else if (!artifact_is_policy(a->kind)) {
         ok = read_json(a, &err);
     }
     if (!ok) {
         a->error = split_error(a->arena, path, err.text);
-        return give_up(a, last);
+        return give_up(a, bytes, last);
     }
-    seal(a);
+    seal(a, bytes);
     return a;
 }
 
@@ -163,5 +169,5 @@ struct artifact *artifact_unreadable(const char *path, const char *why, struct a
 {
     struct artifact *a = create(path, SLICE_NONE);
     a->error = (struct artifact_error){0, 0, arena_str(a->arena, slice_of(why))};
-    return give_up(a, last);
+    return give_up(a, SLICE_NONE, last);
 }

@@ -7,13 +7,12 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/map.h"
 #include "base/mem.h"
 #include "xds/source/folder_state.h"
 
 enum { SCAN_TRIES = 4, LINK_MAX = 512 };
 
-static void free_file(void *p)
+void folder_free_file(void *p)
 {
     struct folder_file *f = p;
     artifact_unref(&f->artifact);
@@ -25,9 +24,10 @@ struct folder *folder_create(const char *root, const char *overrides)
     struct folder *f = mem_alloc(sizeof *f);
     f->root = mem_str(root);
     f->overrides_file = mem_str(overrides == NULL ? "" : overrides);
-    f->files = map_create(free_file);
-    f->imported = map_create(free_file);
+    f->files = map_create(folder_free_file);
+    f->imported = map_create(folder_free_file);
     f->exported = map_create(NULL);
+    f->dirty = map_create(NULL);
     return f;
 }
 
@@ -42,20 +42,13 @@ void folder_destroy(struct folder **folder)
     map_destroy(&f->files);
     map_destroy(&f->imported);
     map_destroy(&f->exported);
+    map_destroy(&f->dirty);
     mem_free(f->overrides_error);
     mem_free(f->overrides_file);
     mem_free(f->root);
     mem_free(f);
     *folder = NULL;
 }
-
-struct pass {
-    struct folder *folder;
-    int root_fd;
-    struct map *files;        /* path → struct folder_file, of this pass */
-    struct strbuf unreadable; /* "folder\nwhy\n" */
-    bool changed;
-};
 
 /* What still counts as the last good form: this run's, else that of an earlier run. */
 static struct artifact *last_good(const struct folder *f, const struct folder_file *old, const char *path)
@@ -91,12 +84,13 @@ static void read_file(struct pass *p, const char *path, const struct folder_file
     }
 }
 
-static void visit_file(void *ctx, const char *path, const struct stat *st)
+void folder_visit_file(void *ctx, const char *path, const struct stat *st)
 {
     struct pass *p = ctx;
     const struct folder_file *old = map_get(p->folder->files, slice_of(path));
     struct folder_file *file = mem_alloc(sizeof *file);
     file->sign = scan_sign_of(st, clock_wall_us());
+    p->twins |= st->st_nlink > 1;
     if (old != NULL && old->sign.sure && scan_sign_eq(&old->sign, &file->sign)) {
         *file = *old;
         artifact_ref(file->artifact);
@@ -155,7 +149,7 @@ static bool run_pass(struct pass *p, bool *stable, struct err *err)
         return err_errno(err, e, "%s", p->folder->root);
     }
     read_link(p->root_fd, link[0]);
-    const struct scan_visitor visitor = {visit_file, visit_unreadable, p};
+    const struct scan_visitor visitor = {folder_visit_file, visit_unreadable, p};
     bool ok = scan_tree(p->root_fd, &visitor, err);
     read_link(p->root_fd, link[1]);
     *stable = stat(p->folder->root, &after) == 0 && stat_eq(&before, &after) && strcmp(link[0], link[1]) == 0;
@@ -169,8 +163,8 @@ static bool scan_stable(struct pass *p, struct err *err)
         bool stable = false;
         map_destroy(&p->files);
         strbuf_clear(&p->unreadable);
-        p->files = map_create(free_file);
-        p->changed = false;
+        p->files = map_create(folder_free_file);
+        p->changed = p->twins = false;
         if (!run_pass(p, &stable, err)) {
             return false;
         }
@@ -221,8 +215,7 @@ static bool load_overrides(struct folder *f, bool *changed, struct err *err)
     return ok;
 }
 
-/* True when something about the overrides changed: what they say, or why they cannot be read. */
-static bool read_overrides(struct folder *f)
+bool folder_read_overrides(struct folder *f)
 {
     bool changed = false;
     struct err err;
@@ -246,16 +239,18 @@ bool folder_rescan(struct folder *f, bool *changed, struct err *err)
         strbuf_fini(&p.unreadable);
         return false;
     }
-    bool overrides_changed = read_overrides(f);
+    bool overrides_changed = folder_read_overrides(f);
     bool listed = f->unreadable_hash == slice_hash(strbuf_slice(&p.unreadable), 0);
     *changed =
         f->snapshot == NULL || p.changed || overrides_changed || !listed || map_count(p.files) != map_count(f->files);
     f->unreadable_hash = slice_hash(strbuf_slice(&p.unreadable), 0);
     map_destroy(&f->files);
     f->files = p.files;
-    f->scanned = true;
+    f->scanned = f->export_all = true;
+    f->has_unreadable = p.unreadable.n > 0;
+    f->has_twins = p.twins;
     map_destroy(&f->imported); /* what was needed of it is in the snapshot now */
-    f->imported = map_create(free_file);
+    f->imported = map_create(folder_free_file);
     if (*changed) {
         folder_publish(f, strbuf_slice(&p.unreadable));
     }

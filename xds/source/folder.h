@@ -22,6 +22,8 @@ struct folder_problem {
 struct folder_snapshot {
     struct artifact *const *artifacts; /* sorted by path */
     size_t n;
+    struct artifact *const *others; /* all but the subscriptions, of which a service may have tens of thousands */
+    size_t other_count;
     const struct overrides *overrides; /* NULL: none configured, or never readable */
     const char *overrides_file;        /* "": none configured */
     enum artifact_state overrides_state;
@@ -42,6 +44,11 @@ void folder_destroy(struct folder **folder);
  * snapshot then stays.
  */
 bool folder_rescan(struct folder *folder, bool *changed, struct err *err);
+/*
+ * The same when it is known that nothing outside these n paths changed (below the root as it was given, or the
+ * overrides file; a folder stands for all below it). Looks at everything anyway where that cannot be trusted.
+ */
+bool folder_update(struct folder *folder, const char *const *paths, size_t n, bool *changed, struct err *err);
 /* The newest snapshot, with a reference for the caller; NULL before the first rescan that succeeded. */
 struct folder_snapshot *folder_snapshot(struct folder *folder);
 struct folder_snapshot *folder_snapshot_ref(struct folder_snapshot *s);

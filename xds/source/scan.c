@@ -120,23 +120,29 @@ static void visit_failed(struct walk *w, bool is_file, int e)
     }
 }
 
+static void visit_path(struct walk *w, int depth)
+{
+    struct stat st;
+    struct artifact_path p;
+    bool is_file = artifact_classify(strbuf_slice(&w->path), &p);
+    bool is_folder = artifact_is_folder(strbuf_slice(&w->path));
+    if (!is_file && !is_folder) {
+        return;
+    }
+    if (fstatat(w->root_fd, strbuf_cstr(&w->path), &st, 0) != 0) {
+        visit_failed(w, is_file, errno);
+    } else if (is_folder && S_ISDIR(st.st_mode)) {
+        walk_folder(w, depth + 1);
+    } else if (is_file && !S_ISDIR(st.st_mode)) {
+        w->visitor->file(w->visitor->ctx, strbuf_cstr(&w->path), &st);
+    }
+}
+
 static void visit(struct walk *w, const char *name, int depth)
 {
     size_t n = w->path.n;
-    struct stat st;
-    struct artifact_path p;
     strbuf_printf(&w->path, "%s%s", n == 0 ? "" : "/", name);
-    bool is_file = artifact_classify(strbuf_slice(&w->path), &p);
-    bool is_folder = artifact_is_folder(strbuf_slice(&w->path));
-    if (is_file || is_folder) {
-        if (fstatat(w->root_fd, strbuf_cstr(&w->path), &st, 0) != 0) {
-            visit_failed(w, is_file, errno);
-        } else if (is_folder && S_ISDIR(st.st_mode)) {
-            walk_folder(w, depth + 1);
-        } else if (is_file && !S_ISDIR(st.st_mode)) {
-            w->visitor->file(w->visitor->ctx, strbuf_cstr(&w->path), &st);
-        }
-    }
+    visit_path(w, depth);
     w->path.n = n;
     w->path.p[n] = '\0';
 }
@@ -194,4 +200,20 @@ bool scan_tree(int root_fd, const struct scan_visitor *visitor, struct err *err)
     walk_folder(&w, 0);
     strbuf_fini(&w.path);
     return true;
+}
+
+void scan_below(int root_fd, const char *path, const struct scan_visitor *visitor)
+{
+    struct walk w = {.root_fd = root_fd, .visitor = visitor};
+    int depth = 0;
+    for (const char *p = path; *p != '\0'; p++) {
+        depth += *p == '/' ? 1 : 0;
+        if (*p == '.' && (p == path || p[-1] == '/')) {
+            return; /* hidden, as in a walk */
+        }
+    }
+    strbuf_init(&w.path);
+    strbuf_add_str(&w.path, path);
+    visit_path(&w, depth);
+    strbuf_fini(&w.path);
 }

@@ -20,6 +20,8 @@ struct scan_visitor {
 
 /* Every file below root that artifact_classify knows. False: the root cannot be listed. */
 bool scan_tree(int root_fd, const struct scan_visitor *visitor, struct err *err);
+/* The same for one path below root and what is below it; nothing is reported when it is not there. */
+void scan_below(int root_fd, const char *path, const struct scan_visitor *visitor);
 struct scan_sign scan_sign_of(const struct stat *st, int64_t wall_us);
 bool scan_sign_eq(const struct scan_sign *a, const struct scan_sign *b);
 /* Reads a regular file whole; a file that changes while it is read is read again, a few times. dir_fd as for openat. */

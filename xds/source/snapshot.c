@@ -1,4 +1,5 @@
 /* Publishing a snapshot, and what of it the owner stores. */
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -50,21 +51,26 @@ static struct artifact_error overrides_error(const struct folder *f, struct aren
     return e;
 }
 
-void folder_publish(struct folder *f, struct slice unreadable)
+static void find_others(struct folder_snapshot *s)
 {
-    size_t n = map_count(f->files), i = 0;
+    struct artifact **others = arena_alloc(s->arena, (s->n + 1) * sizeof others[0]);
+    for (size_t i = 0; i < s->n; i++) {
+        if (s->artifacts[i]->kind != ARTIFACT_SUBSCRIPTION) {
+            others[s->other_count++] = s->artifacts[i];
+        }
+    }
+    s->others = others;
+}
+
+static void publish_list(struct folder *f, struct artifact **list, size_t n, struct slice unreadable)
+{
     struct arena *arena = arena_create(0);
     struct folder_snapshot *s = arena_zalloc(arena, sizeof *s);
-    struct artifact **list = mem_alloc((n + 1) * sizeof(struct artifact *));
-    for (struct map_item *it = map_first(f->files); it != NULL; it = map_next(it)) {
-        struct folder_file *file = map_value(it);
-        list[i++] = artifact_ref(file->artifact);
-    }
-    qsort(list, n, sizeof(struct artifact *), compare_path);
     s->arena = arena;
     s->refs = 1;
     s->artifacts = list;
     s->n = n;
+    find_others(s);
     s->overrides = overrides_ref(f->overrides);
     s->overrides_file = arena_str(arena, slice_of(f->overrides_file));
     s->overrides_error = overrides_error(f, arena);
@@ -74,6 +80,55 @@ void folder_publish(struct folder *f, struct slice unreadable)
     add_problems(s, unreadable);
     folder_snapshot_unref(&f->snapshot);
     f->snapshot = s;
+}
+
+void folder_publish(struct folder *f, struct slice unreadable)
+{
+    size_t n = map_count(f->files), i = 0;
+    struct artifact **list = mem_alloc((n + 1) * sizeof(struct artifact *));
+    for (struct map_item *it = map_first(f->files); it != NULL; it = map_next(it)) {
+        struct folder_file *file = map_value(it);
+        list[i++] = artifact_ref(file->artifact);
+    }
+    qsort(list, n, sizeof(struct artifact *), compare_path);
+    publish_list(f, list, n, unreadable);
+}
+
+/* Where path stands, or would. */
+static size_t find_place(const struct folder_snapshot *s, const char *path)
+{
+    size_t from = 0, to = s->n;
+    while (from < to) {
+        size_t mid = from + (to - from) / 2;
+        if (strcmp(s->artifacts[mid]->path, path) < 0) {
+            from = mid + 1;
+        } else {
+            to = mid;
+        }
+    }
+    return from;
+}
+
+void folder_publish_paths(struct folder *f, const char *const *paths, size_t n)
+{
+    const struct folder_snapshot *old = f->snapshot;
+    struct artifact **list = mem_alloc((old->n + n + 1) * sizeof(struct artifact *));
+    size_t count = 0, from = 0;
+    for (size_t i = 0; i <= n; i++) {
+        size_t to = i == n ? old->n : find_place(old, paths[i]);
+        for (; from < to; from++) {
+            list[count++] = artifact_ref(old->artifacts[from]);
+        }
+        if (i == n) {
+            break;
+        }
+        struct folder_file *file = map_get(f->files, slice_of(paths[i]));
+        if (file != NULL) {
+            list[count++] = artifact_ref(file->artifact);
+        }
+        from += to < old->n && strcmp(old->artifacts[to]->path, paths[i]) == 0 ? 1 : 0;
+    }
+    publish_list(f, list, count, SLICE_NONE);
 }
 
 struct folder_snapshot *folder_snapshot_ref(struct folder_snapshot *s)
@@ -109,26 +164,13 @@ struct folder_snapshot *folder_snapshot(struct folder *f)
 
 struct artifact *folder_snapshot_find(const struct folder_snapshot *s, const char *path)
 {
-    size_t from = 0, to = s->n;
-    while (from < to) {
-        size_t mid = from + (to - from) / 2;
-        int order = strcmp(s->artifacts[mid]->path, path);
-        if (order == 0) {
-            return s->artifacts[mid];
-        }
-        if (order < 0) {
-            from = mid + 1;
-        } else {
-            to = mid;
-        }
-    }
-    return NULL;
+    size_t at = find_place(s, path);
+    return at < s->n && strcmp(s->artifacts[at]->path, path) == 0 ? s->artifacts[at] : NULL;
 }
 
-static uint64_t exported_hash(struct slice bytes)
+static uint64_t exported_hash(uint64_t bytes_hash)
 {
-    uint64_t h = slice_hash(bytes, 2);
-    return h == 0 ? 1 : h;
+    return bytes_hash == 0 ? 1 : bytes_hash;
 }
 
 static bool is_exported(const struct folder *f, struct slice path, uint64_t hash)
@@ -138,10 +180,37 @@ static bool is_exported(const struct folder *f, struct slice path, uint64_t hash
 
 static void put(struct folder *f, const struct folder_store *to, const char *path, struct slice bytes, bool secret)
 {
-    uint64_t hash = exported_hash(bytes);
-    if (!is_exported(f, slice_of(path), hash)) {
-        to->put(to->ctx, path, bytes, secret);
-        map_put(f->exported, slice_of(path), (void *)(uintptr_t)hash);
+    to->put(to->ctx, path, bytes, secret);
+    map_put(f->exported, slice_of(path), (void *)(uintptr_t)exported_hash(slice_hash(bytes, 1)));
+}
+
+/* A specification's bytes are not kept: the file has them still, or the next rescan exports what it has then. */
+static void put_from_disk(struct folder *f, const struct folder_store *to, const struct folder_file *file)
+{
+    char *bytes = NULL;
+    size_t n = 0;
+    struct scan_sign sign;
+    char *path = mem_printf("%s/%s", f->root, file->artifact->path);
+    if (scan_read(AT_FDCWD, path, &bytes, &n, &sign, NULL)) {
+        if (slice_hash(slice_make(bytes, n), 1) == file->bytes_hash) {
+            put(f, to, file->artifact->path, slice_make(bytes, n), false);
+        }
+        mem_free(bytes);
+    }
+    mem_free(path);
+}
+
+static void put_file(struct folder *f, const struct folder_store *to, const struct folder_file *file)
+{
+    const struct artifact *a = file->artifact;
+    if (a->state != ARTIFACT_GOOD || artifact_is_policy(a->kind) ||
+        is_exported(f, slice_of(a->path), exported_hash(file->bytes_hash))) {
+        return;
+    }
+    if (a->kind == ARTIFACT_SPECIFICATION) {
+        put_from_disk(f, to, file);
+    } else {
+        put(f, to, a->path, a->bytes, artifact_is_secret(a));
     }
 }
 
@@ -153,19 +222,37 @@ static bool is_gone(const struct folder *f, struct slice path)
     return !map_has(f->files, path);
 }
 
-/* One at a time, because a map must not change while it is walked; the store rarely loses anything. */
-static bool delete_one(struct folder *f, const struct folder_store *to)
+static void delete_if_gone(struct folder *f, const struct folder_store *to, struct slice key)
 {
-    for (struct map_item *i = map_first(f->exported); i != NULL; i = map_next(i)) {
-        if (is_gone(f, map_key(i))) {
-            char *path = mem_str_slice(map_key(i));
-            to->del(to->ctx, path);
-            map_del(f->exported, slice_of(path));
-            mem_free(path);
-            return true;
+    if (map_has(f->exported, key) && is_gone(f, key)) {
+        char *path = mem_str_slice(key);
+        to->del(to->ctx, path);
+        map_del(f->exported, slice_of(path));
+        mem_free(path);
+    }
+}
+
+static void export_dirty(struct folder *f, const struct folder_store *to)
+{
+    for (struct map_item *i = map_first(f->dirty); i != NULL; i = map_next(i)) {
+        const struct folder_file *file = map_get(f->files, map_key(i));
+        if (file != NULL) {
+            put_file(f, to, file);
+        } else {
+            delete_if_gone(f, to, map_key(i));
         }
     }
-    return false;
+}
+
+static void export_all(struct folder *f, const struct folder_store *to)
+{
+    for (struct map_item *i = map_first(f->files); i != NULL; i = map_next(i)) {
+        put_file(f, to, map_value(i));
+    }
+    for (struct map_item *i = map_first(f->exported), *next; i != NULL; i = next) {
+        next = map_next(i);
+        delete_if_gone(f, to, map_key(i));
+    }
 }
 
 void folder_export(struct folder *f, const struct folder_store *to)
@@ -173,18 +260,18 @@ void folder_export(struct folder *f, const struct folder_store *to)
     if (!f->scanned) {
         return;
     }
-    for (struct map_item *i = map_first(f->files); i != NULL; i = map_next(i)) {
-        const struct folder_file *file = map_value(i);
-        const struct artifact *a = file->artifact;
-        if (a->state == ARTIFACT_GOOD && !artifact_is_policy(a->kind)) {
-            put(f, to, a->path, a->bytes, artifact_is_secret(a));
-        }
+    if (f->export_all) {
+        export_all(f, to);
+    } else {
+        export_dirty(f, to);
     }
-    if (f->overrides != NULL && f->overrides_error == NULL) {
+    if (f->overrides != NULL && f->overrides_error == NULL &&
+        !is_exported(f, SLICE(FOLDER_OVERRIDES), exported_hash(slice_hash(f->overrides->bytes, 1)))) {
         put(f, to, FOLDER_OVERRIDES, f->overrides->bytes, true);
     }
-    while (delete_one(f, to)) {
-    }
+    f->export_all = false;
+    map_destroy(&f->dirty);
+    f->dirty = map_create(NULL);
 }
 
 void folder_import(struct folder *f, const char *path, struct slice bytes)
@@ -193,7 +280,7 @@ void folder_import(struct folder *f, const char *path, struct slice bytes)
         return;
     }
     struct artifact_path p;
-    map_put(f->exported, slice_of(path), (void *)(uintptr_t)exported_hash(bytes));
+    map_put(f->exported, slice_of(path), (void *)(uintptr_t)exported_hash(slice_hash(bytes, 1)));
     if (strcmp(path, FOLDER_OVERRIDES) == 0) {
         if (*f->overrides_file != '\0' && f->overrides == NULL) {
             f->overrides = overrides_read(f->overrides_file, bytes, NULL);

@@ -60,9 +60,8 @@ static const char *api_closed(const struct apim *m, const struct catalog_api *ap
     return NULL;
 }
 
-static Egret__Apim__V1__Operation *make_operation(struct apim *m, const struct catalog_operation *op)
+static Egret__Apim__V1__Operation *make_operation(struct group *g, const struct catalog_operation *op)
 {
-    struct group *g = m->g;
     Egret__Apim__V1__Operation *out = arena_alloc(g->arena, sizeof *out);
     egret__apim__v1__operation__init(out);
     out->id = text(g, op->id);
@@ -71,10 +70,6 @@ static Egret__Apim__V1__Operation *make_operation(struct apim *m, const struct c
     out->program = text(g, op->program);
     /* What closes it in some contexts only stands in the programs, which the proxy links for each. */
     out->closed = text(g, op->closed);
-    reach(m->programs, op->program);
-    for (size_t i = 0; i < op->context_count; i++) {
-        reach(m->backends, op->contexts[i].backend);
-    }
     return out;
 }
 
@@ -129,30 +124,51 @@ static void fill_identity(struct group *g, const struct catalog_api *api, Egret_
     out->type = api_type(api->type);
 }
 
+static void reach_from(struct apim *m, const struct catalog_api *api)
+{
+    for (size_t i = 0; i < api->operation_count; i++) {
+        const struct catalog_operation *op = &api->operations[i];
+        reach(m->programs, op->program);
+        for (size_t k = 0; k < op->context_count; k++) {
+            if (op->contexts[k].backend != api->backend) {
+                reach(m->backends, op->contexts[k].backend);
+            }
+        }
+    }
+    for (size_t i = 0; i < api->product_count; i++) {
+        reach(m->products, api->products[i]);
+    }
+    reach(m->apis, api->resource);
+    reach(m->backends, api->backend);
+    reach(m->programs, api->service_program);
+    reach(m->programs, api->program);
+}
+
 static void add_api(struct apim *m, const struct catalog_api *api)
 {
     struct group *g = m->g;
+    const char *closed = api_closed(m, api);
+    reach_from(m, api);
+    uint64_t source = source_of(&api->o, closed == NULL ? 0 : slice_hash(slice_of(closed), 1));
+    if (group_reuse(g, TYPE_URL("egret.apim.v1.Api"), api->o.name, source)) {
+        return;
+    }
     Egret__Apim__V1__Api out = EGRET__APIM__V1__API__INIT;
     fill_identity(g, api, &out);
     out.n_operations = api->operation_count;
     out.operations = arena_alloc(g->arena, (api->operation_count + 1) * sizeof out.operations[0]);
     for (size_t i = 0; i < api->operation_count; i++) {
-        out.operations[i] = make_operation(m, &api->operations[i]);
+        out.operations[i] = make_operation(g, &api->operations[i]);
     }
     out.n_products = api->product_count;
     out.products = arena_alloc(g->arena, (api->product_count + 1) * sizeof out.products[0]);
     for (size_t i = 0; i < api->product_count; i++) {
         out.products[i] = text(g, api->products[i]);
-        reach(m->products, api->products[i]);
     }
     out.backend = text(g, api->backend);
     out.service_program = text(g, api->service_program);
     out.api_program = text(g, api->program);
-    out.closed = text(g, api_closed(m, api));
-    reach(m->apis, api->resource);
-    reach(m->backends, api->backend);
-    reach(m->programs, api->service_program);
-    reach(m->programs, api->program);
+    out.closed = text(g, closed);
     group_add_message(g, TYPE_URL("egret.apim.v1.Api"), api->o.name, &out.base);
 }
 

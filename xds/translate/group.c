@@ -34,9 +34,27 @@ void group_add_message(struct group *g, const char *type_url, const char *name, 
     }
 }
 
+uint64_t source_of(const struct catalog_object *o, uint64_t with)
+{
+    uint64_t h = slice_hash(slice_make(&o->hash, sizeof o->hash), with);
+    return h == 0 ? 1 : h;
+}
+
+bool group_reuse(struct group *g, const char *type_url, const char *name, uint64_t source)
+{
+    return g->failed ||
+           (g->sink->reuse != NULL && g->sink->reuse(g->sink->ctx, slice_of(type_url), slice_of(name), source));
+}
+
+bool group_reuse_all(struct group *g, const char *type_url, uint64_t source)
+{
+    return g->failed || (g->sink->reuse_all != NULL && g->sink->reuse_all(g->sink->ctx, slice_of(type_url), source));
+}
+
 void group_add_json(struct group *g, const char *type_url, const char *name, const char *json)
 {
-    if (g->failed) {
+    uint64_t text = slice_hash(slice_of(json), 1);
+    if (g->failed || group_reuse(g, type_url, name, text == 0 ? 1 : text)) {
         return;
     }
     struct doc_source source = {.name = name, .bytes = slice_of(json), .format = DOC_JSON};

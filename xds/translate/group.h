@@ -26,6 +26,11 @@ bool group_begins(struct group *g, const char *type_url, const char *name);
 void group_add_json(struct group *g, const char *type_url, const char *name, const char *json);
 void group_add_message(struct group *g, const char *type_url, const char *name, const ProtobufCMessage *message);
 
+/* true: it is there already, made from the same before. Else it is to be added next. */
+bool group_reuse(struct group *g, const char *type_url, const char *name, uint64_t source);
+bool group_reuse_all(struct group *g, const char *type_url, uint64_t source);
+uint64_t source_of(const struct catalog_object *o, uint64_t with); /* never 0 */
+
 /*
  * A cluster's member that keeps idle connections alive under the timers of address translators on the way (240 s and
  * more), and finds dead ones.

@@ -4,6 +4,8 @@
 #include "pb/egret/apim/v1/apim.pb-c.h"
 #include "xds/translate/apim.h"
 
+#define TYPE_SUBSCRIPTION TYPE_URL("egret.apim.v1.Subscription")
+
 static bool product_reaches(const struct apim *m, const char *name)
 {
     const struct catalog_product *p = catalog_find_product(m->g->in->catalog, name);
@@ -84,6 +86,9 @@ static Egret__Apim__V1__Subscription__Scope scope_of(enum catalog_scope scope)
 static void add_subscription(struct apim *m, const struct catalog_subscription *s)
 {
     struct arena *a = m->g->arena;
+    if (group_reuse(m->g, TYPE_SUBSCRIPTION, s->o.name, source_of(&s->o, 0))) {
+        return;
+    }
     Egret__Apim__V1__Subscription out = EGRET__APIM__V1__SUBSCRIPTION__INIT;
     out.name = arena_str(a, slice_of(s->o.name));
     out.subscription_id = arena_str(a, slice_of(s->id));
@@ -94,15 +99,41 @@ static void add_subscription(struct apim *m, const struct catalog_subscription *
     out.scope_name = arena_str(a, slice_of(s->scope_name));
     out.primary = make_macs(m, s->primary_key, &out.n_primary);
     out.secondary = make_macs(m, s->secondary_key, &out.n_secondary);
-    group_add_message(m->g, TYPE_URL("egret.apim.v1.Subscription"), s->o.name, &out.base);
+    group_add_message(m->g, TYPE_SUBSCRIPTION, s->o.name, &out.base);
+}
+
+/* Everything that decides which subscriptions go and what they say; 0: look at each. */
+static uint64_t source_of_all(const struct apim *m)
+{
+    const struct catalog *c = m->g->in->catalog;
+    uint64_t h = c->subscriptions_inputs;
+    if (h == 0) {
+        return 0;
+    }
+    for (const struct map_item *i = map_first(m->apis); i != NULL; i = map_next(i)) {
+        h = slice_hash(map_key(i), h);
+    }
+    for (size_t i = 0; i < c->products.n; i++) {
+        h = source_of(&c->products.items[i]->o, slice_hash(slice_of(c->products.items[i]->o.name), h));
+    }
+    return h;
 }
 
 void apim_subscriptions(struct apim *m)
 {
     const struct catalog *c = m->g->in->catalog;
+    uint64_t source = source_of_all(m);
+    if (source != 0 && group_reuse_all(m->g, TYPE_SUBSCRIPTION, source)) {
+        return;
+    }
+    struct arena *whole = m->g->arena;
+    m->g->arena = arena_create(0); /* for each by itself: there may be tens of thousands */
     for (size_t i = 0; i < c->subscriptions.n; i++) {
         if (can_reach(m, c->subscriptions.items[i])) {
             add_subscription(m, c->subscriptions.items[i]);
+            arena_reset(m->g->arena);
         }
     }
+    arena_destroy(&m->g->arena);
+    m->g->arena = whole;
 }

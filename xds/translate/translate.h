@@ -20,6 +20,12 @@ struct translate_input {
 
 struct translate_sink {
     bool (*add)(void *ctx, struct slice type_url, struct slice name, struct slice bytes, struct err *err);
+    /*
+     * May be NULL. source: a hash of all that a resource, or all of a type, is made from. true: it was made from the same
+     * before and is taken over; false: it is made and added next.
+     */
+    bool (*reuse)(void *ctx, struct slice type_url, struct slice name, uint64_t source);
+    bool (*reuse_all)(void *ctx, struct slice type_url, uint64_t source);
     void *ctx;
 };
 

@@ -153,6 +153,39 @@ static void a_reader_in_another_thread_sees_whole_sets_only(void **state)
     cache_destroy(&c);
 }
 
+static void what_was_made_from_the_same_source_is_not_made_again(void **state)
+{
+    (void)state;
+    struct slice url = slice_of(xds_type_url(XDS_CLUSTER)), all = slice_of(xds_type_url(XDS_LISTENER));
+    struct set_builder *b = set_builder_create(NULL);
+    assert_false(set_builder_reuse(b, url, SLICE("x"), 7));
+    add(b, XDS_CLUSTER, "x", "1");
+    add(b, XDS_CLUSTER, "y", "1"); /* its source is not said */
+    assert_false(set_builder_reuse_all(b, all, 9));
+    add(b, XDS_LISTENER, "l", "1");
+    struct resource_set *one = set_builder_finish(&b);
+    b = set_builder_create(one);
+    assert_true(set_builder_reuse(b, url, SLICE("x"), 7));
+    assert_false(set_builder_reuse(b, url, SLICE("x"), 7)); /* named twice: adding it fails */
+    assert_false(set_builder_add(b, url, SLICE("x"), SLICE("1"), NULL));
+    assert_false(set_builder_reuse(b, url, SLICE("y"), 7));
+    add(b, XDS_CLUSTER, "y", "2");
+    assert_true(set_builder_reuse_all(b, all, 9));
+    struct resource_set *two = set_builder_finish(&b);
+    assert_ptr_equal(resource_list_find(clusters(one), SLICE("x")), resource_list_find(clusters(two), SLICE("x")));
+    assert_ptr_equal(resource_set_list(one, XDS_LISTENER), resource_set_list(two, XDS_LISTENER));
+    b = set_builder_create(two);
+    assert_false(set_builder_reuse(b, url, SLICE("x"), 8));
+    add(b, XDS_CLUSTER, "x", "3");
+    assert_false(set_builder_reuse_all(b, all, 10));
+    struct resource_set *three = set_builder_finish(&b);
+    assert_int_equal(resource_list_count(clusters(three)), 1);
+    assert_int_equal(resource_list_count(resource_set_list(three, XDS_LISTENER)), 0);
+    resource_set_unref(one);
+    resource_set_unref(two);
+    resource_set_unref(three);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -160,6 +193,7 @@ int main(void)
         cmocka_unit_test(what_did_not_change_is_the_same_object_in_the_next_set),
         cmocka_unit_test(a_name_twice_and_an_unknown_type_are_refused),
         cmocka_unit_test(publishing_the_same_content_again_is_no_news),
+        cmocka_unit_test(what_was_made_from_the_same_source_is_not_made_again),
         cmocka_unit_test(lists_can_be_narrowed_and_joined),
         cmocka_unit_test(a_reader_in_another_thread_sees_whole_sets_only),
     };

@@ -239,6 +239,41 @@ static void a_steady_stream_of_changes_is_still_reported_in_time(void **state)
     usleep(1400 * 1000); /* the writer ends before its folder goes */
 }
 
+static void join_path(void *ctx, const char *path)
+{
+    strcat(ctx, strrchr(path, '/'));
+}
+
+static void what_changed_is_said_until_a_link_makes_it_unsure(void **state)
+{
+    struct world *w = *state;
+    char seen[512] = "";
+    make_folder(w, "root");
+    make_folder(w, "root/deep");
+    struct tree_watch *t = watch(w, "root", false);
+    write_file(w, "root/deep/a", "x");
+    write_file(w, "root/deep/a", "y");
+    loop_run(w->loop);
+    assert_true(tree_watch_take(t, join_path, seen));
+    assert_string_equal(seen, "/a");
+    seen[0] = '\0';
+    assert_true(tree_watch_take(t, join_path, seen));
+    assert_string_equal(seen, "");
+    char *link = mem_printf("%s/root/link", w->dir);
+    assert_int_equal(symlink("deep", link), 0);
+    loop_run(w->loop);
+    assert_false(tree_watch_take(t, join_path, seen));
+    write_file(w, "root/deep/a", "z");
+    loop_run(w->loop);
+    assert_false(tree_watch_take(t, join_path, seen));
+    assert_string_equal(seen, "");
+    tree_watch_destroy(&t);
+    t = watch(w, "root", true);
+    assert_false(tree_watch_take(t, join_path, seen));
+    tree_watch_destroy(&t);
+    mem_free(link);
+}
+
 static int answer(void *ctx, const char *path, struct strbuf *body)
 {
     struct world *w = ctx;
@@ -318,6 +353,7 @@ int main(void)
         TEST(a_root_that_is_a_swapped_link_or_a_single_file_is_followed),
         TEST(a_folder_moved_into_the_tree_is_followed_with_all_below_it),
         TEST(a_steady_stream_of_changes_is_still_reported_in_time),
+        TEST(what_changed_is_said_until_a_link_makes_it_unsure),
         TEST(status_is_answered_on_a_socket_only_the_group_may_use),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

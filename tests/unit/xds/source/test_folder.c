@@ -281,6 +281,123 @@ static void files_in_a_folder_that_cannot_be_listed_are_not_gone(void **state)
     stop(&f);
 }
 
+/* An update told of these paths; then a whole scan must find nothing that it missed. */
+static bool update(struct fixture *f, const char *const *below, size_t n)
+{
+    char full[8][600];
+    const char *paths[8];
+    bool changed = false;
+    struct err err;
+    for (size_t i = 0; i < n; i++) {
+        tree_path(&f->tree, below[i], full[i], sizeof full[i]);
+        paths[i] = full[i];
+    }
+    assert_true(folder_update(f->folder, paths, n, &changed, &err));
+    folder_snapshot_unref(&f->snapshot);
+    f->snapshot = folder_snapshot(f->folder);
+    return changed;
+}
+
+#define UPDATE(f, ...) \
+    update(f, (const char *const[]){__VA_ARGS__}, sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *))
+
+static void an_update_finds_what_a_whole_scan_would(void **state)
+{
+    (void)state;
+    struct fixture f;
+    start(&f, true);
+    write_overrides(&f, "apis: []\n");
+    tree_write(&f.tree, INFO, GOOD);
+    tree_write(&f.tree, "apis/y/apiInformation.json", GOOD);
+    tree_write(&f.tree, "policy.xml", "<policies/>");
+    rescan(&f);
+    struct artifact *y = artifact_ref(folder_snapshot_find(f.snapshot, "apis/y/apiInformation.json"));
+    assert_false(UPDATE(&f, INFO, "apis/x", "README.md", "apis/x/.hidden"));
+    tree_write(&f.tree, INFO, OTHER);
+    assert_true(UPDATE(&f, INFO));
+    assert_true(slice_eq(path_of(&f), SLICE("two")));
+    assert_ptr_equal(folder_snapshot_find(f.snapshot, "apis/y/apiInformation.json"), y);
+    tree_write(&f.tree, "apis/a/apiInformation.json", GOOD);
+    tree_write(&f.tree, "apis/z/operations/get/policy.xml", "<policies/>");
+    tree_remove(&f.tree, "policy.xml");
+    assert_true(UPDATE(&f, "apis/z", "apis/a", "policy.xml"));
+    assert_int_equal(f.snapshot->n, 4);
+    for (size_t i = 1; i < f.snapshot->n; i++) {
+        assert_true(strcmp(f.snapshot->artifacts[i - 1]->path, f.snapshot->artifacts[i]->path) < 0);
+    }
+    tree_remove(&f.tree, "apis/z");
+    tree_write(&f.tree, INFO, "{");
+    assert_true(UPDATE(&f, "apis/z", INFO));
+    assert_int_equal(f.snapshot->n, 3);
+    assert_int_equal(folder_snapshot_find(f.snapshot, INFO)->state, ARTIFACT_STALE);
+    assert_true(slice_eq(path_of(&f), SLICE("two")));
+    write_overrides(&f, "apis: [{name: x}]\n");
+    assert_true(UPDATE(&f, INFO));
+    assert_int_equal(f.snapshot->overrides->n, 1);
+    assert_false(rescan(&f));
+    artifact_unref(&y);
+    stop(&f);
+}
+
+static void count_put(void *ctx, const char *path, struct slice bytes, bool secret)
+{
+    (void)secret;
+    struct strbuf *seen = ctx;
+    strbuf_printf(seen, "+%s:%zu ", path, bytes.n);
+}
+
+static void count_del(void *ctx, const char *path)
+{
+    strbuf_printf(ctx, "-%s ", path);
+}
+
+static void after_an_update_only_what_changed_is_exported(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct strbuf seen;
+    start(&f, false);
+    strbuf_init(&seen);
+    const struct folder_store to = {count_put, count_del, &seen};
+    tree_write(&f.tree, INFO, GOOD);
+    tree_write(&f.tree, "apis/x/specification.json", "{\"openapi\": \"3.0.0\", \"paths\": {}}");
+    rescan(&f);
+    folder_export(f.folder, &to);
+    assert_non_null(strstr(strbuf_cstr(&seen), "+apis/x/specification.json:33"));
+    strbuf_clear(&seen);
+    tree_write(&f.tree, "apis/y/apiInformation.json", GOOD);
+    tree_remove(&f.tree, "apis/x/specification.json");
+    UPDATE(&f, "apis/y", "apis/x/specification.json");
+    folder_export(f.folder, &to);
+    assert_non_null(strstr(strbuf_cstr(&seen), "+apis/y/apiInformation.json"));
+    assert_non_null(strstr(strbuf_cstr(&seen), "-apis/x/specification.json"));
+    assert_null(strstr(strbuf_cstr(&seen), INFO));
+    strbuf_clear(&seen);
+    folder_export(f.folder, &to);
+    assert_int_equal(seen.n, 0);
+    strbuf_fini(&seen);
+    stop(&f);
+}
+
+static void a_broken_specification_serves_the_operations_of_its_last_good_form(void **state)
+{
+    (void)state;
+    struct fixture f;
+    const char *path = "apis/x/specification.json";
+    start(&f, false);
+    tree_write(&f.tree, path, "{\"openapi\": \"3.0.0\", \"paths\": {\"/a\": {\"get\": {\"operationId\": \"one\"}}}}");
+    rescan(&f);
+    for (int i = 0; i < 2; i++) { /* broken, and broken in another way */
+        tree_write(&f.tree, path, i == 0 ? "{" : "\n[");
+        assert_true(UPDATE(&f, path));
+        const struct artifact *a = folder_snapshot_find(f.snapshot, path);
+        assert_int_equal(a->state, ARTIFACT_STALE);
+        assert_int_equal(a->spec->n, 1);
+        assert_string_equal(a->spec->operations[0].id, "one");
+    }
+    stop(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -293,6 +410,9 @@ int main(void)
         cmocka_unit_test(a_root_that_is_gone_is_an_error_and_the_snapshot_stays),
         cmocka_unit_test(what_is_not_a_file_is_named_and_does_not_block),
         cmocka_unit_test(files_in_a_folder_that_cannot_be_listed_are_not_gone),
+        cmocka_unit_test(an_update_finds_what_a_whole_scan_would),
+        cmocka_unit_test(after_an_update_only_what_changed_is_exported),
+        cmocka_unit_test(a_broken_specification_serves_the_operations_of_its_last_good_form),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
