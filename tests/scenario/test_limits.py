@@ -2,7 +2,7 @@
 import socket
 
 from configs import bootstrap, cluster, hcm, listener
-from harness import curl, free_port, raw_request
+from harness import curl, free_port, raw_request, wait_for
 
 ALL = [{"match": {"prefix": "/"}, "route": {"cluster": "b"}}]
 
@@ -74,6 +74,7 @@ def test_requests_a_second_of_one_connection(stage):
 
 def test_connections_of_the_process(stage):
     b, port, counter = start(stage, {"max_connections": 2})
+    wait_for(lambda: counter("downstream_cx_active") == 0, "the connection that looked for the port to be gone")
     held = [socket.create_connection(("127.0.0.1", port), 5) for _ in range(2)]
     for s in held:
         s.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")

@@ -111,7 +111,7 @@ def test_an_unasked_answer_is_nobodys(world):
     """Bytes on an idle upstream connection: it is thrown away, and nobody reads them as an answer."""
     import socket
     import threading
-    ready = threading.Event()
+    ready, gone = threading.Event(), threading.Event()
 
     class Eager(Recorder):
         def serve(self, s, log):
@@ -127,10 +127,12 @@ def test_an_unasked_answer_is_nobodys(world):
             except OSError:
                 pass
             s.close()
+            gone.set()
     b = world.add(Eager())
     port = start(world, b)
     assert talk(port, GET)[0].endswith(b"ok")
     ready.set()
+    assert gone.wait(10)  # the proxy has thrown the connection away: no request of ours can meet the bytes on it
     for _ in range(5):
         assert b"poison" not in talk(port, GET)[0]
 
