@@ -28,6 +28,7 @@ struct http_client *http_client_create(struct transport **t, bool h2, const stru
 struct stream *http_client_open(struct http_client *c, struct arena *arena, const struct stream_events *events,
                                 void *ctx);
 bool http_client_can_open(const struct http_client *c); /* also false when a pending read or end makes it doubtful */
+bool http_client_is_ending(const struct http_client *c); /* what carries it goes: end it when no stream is open */
 bool http_client_is_h2(const struct http_client *c);
 unsigned http_client_streams(const struct http_client *c);
 bool http_client_extended_connect(const struct http_client *c); /* the peer allows RFC 8441 */

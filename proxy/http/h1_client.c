@@ -163,6 +163,12 @@ static bool can_open(const struct client_side *s)
     return c->call == NULL && !c->ended && !c->draining && c->t != NULL && c->t->in.len == 0 && !c->t->in_eof;
 }
 
+static bool is_ending(const struct client_side *s)
+{
+    const struct h1_client *c = of_side(s);
+    return c->t != NULL && transport_is_ending(c->t);
+}
+
 static unsigned streams(const struct client_side *s)
 {
     return of_side(s)->call != NULL;
@@ -205,6 +211,7 @@ static void drain(struct client_side *s)
 static const struct client_side_ops client_ops = {
     .open = open_call,
     .can_open = can_open,
+    .is_ending = is_ending,
     .streams = streams,
     .extended_connect = extended_connect,
     .info = info,

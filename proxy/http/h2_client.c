@@ -11,6 +11,7 @@ struct h2_client {
     struct timer timer; /* keepalive: next PING, or its answer is due */
     bool ping_due;      /* a PING is out */
     bool draining;
+    bool going; /* the streams were told that the peer goes */
 };
 
 static struct h2_client *of_link(struct h2_link *link)
@@ -61,9 +62,22 @@ static void end_when_empty(struct h2_client *c)
     }
 }
 
+/* A tunnel on one of them is not to be used for another exchange. */
+static void tell_going(struct h2_client *c)
+{
+    if (c->going || !h2_going_away(c->link.session)) {
+        return;
+    }
+    c->going = true;
+    for (struct list *l = c->link.halves.next; l != &c->link.halves; l = l->next) {
+        container_of(l, struct h2_half, link_all)->s.ending = true;
+    }
+}
+
 static void on_progress(struct h2_link *link)
 {
     struct h2_client *c = of_link(link);
+    tell_going(c);
     if (c->ping_due && h2_ping_answered(link->session)) {
         c->ping_due = false;
         timer_cancel(&c->timer);
@@ -117,6 +131,12 @@ static struct stream *open_stream(struct client_side *s, struct arena *arena, co
     return &half->s;
 }
 
+static bool is_ending(const struct client_side *s)
+{
+    const struct h2_client *c = of_side(s);
+    return c->link.t != NULL && transport_is_ending(c->link.t);
+}
+
 static unsigned streams(const struct client_side *s)
 {
     return of_side(s)->link.n;
@@ -154,6 +174,7 @@ static void drain(struct client_side *s)
 static const struct client_side_ops client_ops = {
     .open = open_stream,
     .can_open = can_open,
+    .is_ending = is_ending,
     .streams = streams,
     .extended_connect = extended_connect,
     .info = info,

@@ -33,6 +33,11 @@ bool http_client_can_open(const struct http_client *c)
     return side(c)->ops->can_open(side(c));
 }
 
+bool http_client_is_ending(const struct http_client *c)
+{
+    return side(c)->ops->is_ending(side(c));
+}
+
 bool http_client_is_h2(const struct http_client *c)
 {
     return side(c)->h2;

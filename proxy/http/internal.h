@@ -32,6 +32,7 @@ struct client_side;
 struct client_side_ops {
     struct stream *(*open)(struct client_side *c, struct arena *arena, const struct stream_events *events, void *ctx);
     bool (*can_open)(const struct client_side *c);
+    bool (*is_ending)(const struct client_side *s);
     unsigned (*streams)(const struct client_side *c);
     bool (*extended_connect)(const struct client_side *c);
     const struct transport_info *(*info)(const struct client_side *c);

@@ -72,6 +72,7 @@ struct stream {
     bool out_end;   /* we have sent the end */
     unsigned level; /* flush level of what carries it: a tunnel on it is one above */
     bool raw;       /* no heads: bytes only */
+    bool ending;    /* its connection takes no new stream and goes with the last one */
     bool sent;      /* first byte was accepted by the kernel */
     enum http_version version;
     const struct transport_info *info; /* of the connection; valid until release */

@@ -136,6 +136,12 @@ static int tunnel_raw_fd(const struct transport *t)
     return -1;
 }
 
+static bool tunnel_is_ending(const struct transport *t)
+{
+    const struct tunnel *u = of(t);
+    return u->stream != NULL && u->stream->ending;
+}
+
 static const struct transport_ops tunnel_ops = {
     .taken = tunnel_taken,
     .write = tunnel_write,
@@ -143,6 +149,7 @@ static const struct transport_ops tunnel_ops = {
     .finish = tunnel_finish,
     .close = tunnel_close,
     .raw_fd = tunnel_raw_fd,
+    .ending = tunnel_is_ending,
 };
 
 /* ---- as the stream's owner ---- */

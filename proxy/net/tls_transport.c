@@ -388,6 +388,12 @@ static int tls_raw_fd(const struct transport *t)
     return -1;
 }
 
+static bool tls_is_ending(const struct transport *t)
+{
+    const struct tls_transport *s = (const struct tls_transport *)t;
+    return s->lower != NULL && transport_is_ending(s->lower);
+}
+
 static const struct transport_ops tls_ops = {
     .taken = tls_taken,
     .write = tls_write,
@@ -395,6 +401,7 @@ static const struct transport_ops tls_ops = {
     .finish = tls_finish,
     .close = tls_close,
     .raw_fd = tls_raw_fd,
+    .ending = tls_is_ending,
 };
 
 static struct tls_transport *tls_new(struct transport *lower, struct tls_context *context, bool server)

@@ -58,6 +58,7 @@ struct transport_ops {
     void (*finish)(struct transport *t);
     void (*close)(struct transport *t, enum transport_close_mode mode);
     int (*raw_fd)(const struct transport *t); /* for splice; -1 when bytes must pass through us */
+    bool (*ending)(const struct transport *t); /* NULL: never */
 };
 
 /* Embedded as the first member of each kind. Set up by the kind's own create function. */
@@ -107,6 +108,11 @@ static inline size_t transport_queued(const struct transport *t)
 static inline void transport_finish(struct transport *t)
 {
     t->ops->finish(t);
+}
+/* What carries it is about to go and takes nothing new: keep it for what is under way, begin nothing on it. */
+static inline bool transport_is_ending(const struct transport *t)
+{
+    return t->ops->ending != 0 && t->ops->ending(t);
 }
 static inline void transport_close(struct transport **t, enum transport_close_mode mode)
 {

@@ -62,7 +62,7 @@ void conn_end(struct conn *c)
 bool conn_is_spent(const struct conn *c)
 {
     uint32_t max = c->host->cluster->conf->max_requests;
-    return c->draining || (max != 0 && http_client_opened(c->client) >= max);
+    return c->draining || http_client_is_ending(c->client) || (max != 0 && http_client_opened(c->client) >= max);
 }
 
 struct slice conn_name_for(const struct host *h, const struct acquire *a)

@@ -268,24 +268,26 @@ static void on_dial_failed(void *ctx, const struct err *why)
 
 static const struct dialer_events dial_events = {.on_done = on_dialled, .on_failed = on_dial_failed};
 
-static struct conn *find_open(struct host *h, struct acquire *a)
+/* Those that nobody may use any more go on the way: a tunnel whose gateway ends, for one. */
+static struct conn *find_in(struct list *conns, bool shared_only, struct acquire *a)
 {
-    for (struct list *l = h->idle.next; l != &h->idle; l = l->next) {
+    for (struct list *l = conns->next, *next; l != conns; l = next) {
         struct conn *c = container_of(l, struct conn, link);
-        if (conn_can_take(c, a)) {
+        next = l->next;
+        if ((c->h2 || !shared_only) && conn_can_take(c, a)) {
             return c;
         }
-    }
-    if (h->cluster->conf->protocol == UPSTREAM_HTTP1) {
-        return NULL;
-    }
-    for (struct list *l = h->busy.next; l != &h->busy; l = l->next) {
-        struct conn *c = container_of(l, struct conn, link);
-        if (c->h2 && conn_can_take(c, a)) {
-            return c;
+        if (c->streams == 0 && conn_is_spent(c)) {
+            conn_end(c);
         }
     }
     return NULL;
+}
+
+static struct conn *find_open(struct host *h, struct acquire *a)
+{
+    struct conn *c = find_in(&h->idle, false, a);
+    return c != NULL || h->cluster->conf->protocol == UPSTREAM_HTTP1 ? c : find_in(&h->busy, true, a);
 }
 
 void pool_serve(struct host *h, struct acquire *a)

@@ -381,6 +381,23 @@ def test_a_gateway_replaced_by_a_take_over_loses_no_call(own):
     assert {r.peer[0] for r in own.third.requests} == {LISTED}
 
 
+def test_a_kept_tunnel_is_not_used_again_once_its_gateway_drains(own):
+    own.start()
+    own.wait_synced("app-1", "gateway-1")
+    for _ in range(12):  # every worker of the sidecar keeps a tunnel
+        assert own.call("/conference/speakers")[0] == 200
+    before, old = own.third.connections, own.processes["gateway"]
+    own.start_proxy("gateway", cluster="egress/main", args=("--restart-epoch", 1))
+    wait_for(lambda: "draining" in old.output(), "the old gateway drains")
+    time.sleep(0.3)
+    assert old.alive()
+    assert own.call("/conference/echo", "-d", "not to be sent twice")[0] == 200
+    assert own.third.connections == before + 1
+    wait_for(lambda: not old.alive(), "the old process gone", 40)
+    own.things.remove(old)
+    assert old.stop() == 0
+
+
 def test_a_gateway_that_was_away_is_dialled_again(own):
     own.start()
     assert own.call("/conference/speakers")[0] == 200
