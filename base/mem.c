@@ -97,11 +97,10 @@ static const bool pools_on = true;
 
 static unsigned class_of(size_t n)
 {
-    unsigned c = 0;
-    while (((size_t)1 << (c + CLASS_MIN_SHIFT)) < n) {
-        c++;
+    if (n <= (size_t)1 << CLASS_MIN_SHIFT) {
+        return 0;
     }
-    return c;
+    return (unsigned)(sizeof(unsigned long long) * 8 - CLASS_MIN_SHIFT) - (unsigned)__builtin_clzll(n - 1);
 }
 
 void *pool_alloc(size_t n, size_t *cap)

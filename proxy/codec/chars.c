@@ -100,12 +100,21 @@ size_t chars_value_span(const char *p, size_t n)
             return span_bytes(p, i, n);
         }
     }
+    /* The rest as one word that reaches back into what is known to be sound. */
+    if (i > 0 && !word_is_doubtful(p + n - 8)) {
+        return n;
+    }
     return span_bytes(p, i, n);
+}
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t';
 }
 
 bool chars_is_value(struct slice s)
 {
-    return slice_trim(s).n == s.n && chars_value_span(s.p, s.n) == s.n;
+    return s.n == 0 || (!is_blank(s.p[0]) && !is_blank(s.p[s.n - 1]) && chars_value_span(s.p, s.n) == s.n);
 }
 
 bool chars_is_target(struct slice s)

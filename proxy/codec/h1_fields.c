@@ -73,10 +73,13 @@ static bool note_connection(struct h1_facts *facts, struct slice list, struct er
         if (token.n == 0) {
             continue;
         }
-        facts->close |= slice_eq_nocase(token, SLICE("close"));
-        facts->keep_alive |= slice_eq_nocase(token, SLICE("keep-alive"));
-        facts->connection_upgrade |= slice_eq_nocase(token, SLICE("upgrade"));
-        if (!head_check_nominated(token, err)) {
+        bool close = slice_eq_nocase(token, SLICE("close"));
+        bool keep_alive = slice_eq_nocase(token, SLICE("keep-alive"));
+        bool upgrade = slice_eq_nocase(token, SLICE("upgrade"));
+        facts->close |= close;
+        facts->keep_alive |= keep_alive;
+        facts->connection_upgrade |= upgrade;
+        if (!close && !keep_alive && !upgrade && !head_check_nominated(token, err)) {
             return false;
         }
     }

@@ -1,5 +1,4 @@
 /* Writing messages: exactly one framing, fields that only concern the connection written by us alone. */
-#include <stdio.h>
 #include <string.h>
 
 #include "proxy/codec/chars.h"
@@ -88,17 +87,28 @@ static void put_fields(struct pen *pen, const struct head *head, bool request)
 {
     for (unsigned i = 0; i < head->n; i++) {
         const struct field *f = &head->fields[i];
-        if (!is_ours(f, request) && chars_is_token(f->name)) {
+        /* an interned name is a token */
+        if (!is_ours(f, request) && (f->id != FIELD_OTHER || chars_is_token(f->name))) {
             put_field(pen, f->name, f->value);
         }
     }
 }
 
+/* The digits of value at the end of text, which has room for 20. */
+static struct slice digits_of(uint64_t value, unsigned base, char text[20])
+{
+    size_t at = 20;
+    do {
+        text[--at] = "0123456789abcdef"[value % base];
+        value /= base;
+    } while (value > 0);
+    return slice_make(text + at, 20 - at);
+}
+
 static void put_number(struct pen *pen, struct slice name, uint64_t value)
 {
-    char text[24];
-    int n = snprintf(text, sizeof text, "%llu", (unsigned long long)value);
-    put_field(pen, name, slice_make(text, (size_t)n));
+    char text[20];
+    put_field(pen, name, digits_of(value, 10, text));
 }
 
 static void put_framing(struct pen *pen, const struct head *head, enum h1_framing framing)
@@ -172,9 +182,11 @@ void h1_write_response(struct buf *out, const struct head *head, enum h1_framing
     size_t got = 0;
     char *start = buf_reserve(out, measure(head), &got);
     struct pen pen = {start};
-    char line[24];
-    int n = snprintf(line, sizeof line, "HTTP/1.1 %03u ", head->status % 1000);
-    put(&pen, slice_make(line, (size_t)n));
+    put(&pen, SLICE("HTTP/1.1 "));
+    for (unsigned unit = 100; unit > 0; unit /= 10) {
+        *pen.at++ = (char)('0' + head->status / unit % 10);
+    }
+    put(&pen, SLICE(" "));
     put_value(&pen, head->reason.n > 0 ? head->reason : head_reason(head->status));
     put(&pen, SLICE("\r\n"));
     put_rest(&pen, head, framing, connection);
@@ -188,9 +200,9 @@ void h1_write_body(struct buf *out, enum h1_framing framing, struct buf *bytes)
         return;
     }
     if (framing == H1_CHUNKED) {
-        char line[24];
-        int n = snprintf(line, sizeof line, "%zx\r\n", bytes->len);
-        buf_append(out, line, (size_t)n);
+        char text[20];
+        buf_append_slice(out, digits_of(bytes->len, 16, text));
+        buf_append(out, "\r\n", 2);
         buf_move_all(out, bytes);
         buf_append(out, "\r\n", 2);
         return;

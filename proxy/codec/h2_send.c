@@ -54,7 +54,8 @@ static bool may_send(const struct field *field)
     if (field->id == FIELD_TE && !slice_eq_nocase(field->value, SLICE("trailers"))) {
         return false;
     }
-    return chars_is_lower_token(field->name) && chars_is_value(field->value);
+    bool named = field->id != FIELD_OTHER || chars_is_lower_token(field->name); /* an interned name is sound */
+    return named && chars_is_value(field->value);
 }
 
 static void put_fields(struct fields *f, const struct head *head)

@@ -55,8 +55,8 @@ static bool remove_nominated(struct head *h, struct slice list, struct err *err)
     char lower[128];
     while (list.p != NULL) {
         struct slice token = slice_trim(slice_cut(&list, ','));
-        if (token.n == 0) {
-            continue;
+        if (token.n == 0 || slice_eq_nocase(token, SLICE("keep-alive")) || slice_eq_nocase(token, SLICE("upgrade"))) {
+            continue; /* nothing, or a field that goes anyway */
         }
         if (!head_check_nominated(token, err)) {
             return false;
@@ -72,9 +72,11 @@ static bool remove_nominated(struct head *h, struct slice list, struct err *err)
 
 bool head_is_connection_field(const struct field *f)
 {
-    enum head_field id = f->id;
-    return id == FIELD_CONNECTION || id == FIELD_KEEP_ALIVE || id == FIELD_TRANSFER_ENCODING || id == FIELD_UPGRADE ||
-           id == FIELD_PROXY_CONNECTION || id == FIELD_HTTP2_SETTINGS;
+    static const uint64_t ids = UINT64_C(1) << FIELD_CONNECTION | UINT64_C(1) << FIELD_KEEP_ALIVE |
+                                UINT64_C(1) << FIELD_TRANSFER_ENCODING | UINT64_C(1) << FIELD_UPGRADE |
+                                UINT64_C(1) << FIELD_PROXY_CONNECTION | UINT64_C(1) << FIELD_HTTP2_SETTINGS;
+    _Static_assert(FIELD_COUNT <= 64, "one bit a field");
+    return (ids >> f->id & 1) != 0;
 }
 
 /* TE passes only as "trailers": the one member that has a meaning behind us. */
@@ -88,8 +90,22 @@ static bool te_has_trailers(struct slice list)
     return false;
 }
 
+/* Most heads have none: one pass says so. */
+static bool has_any(const struct head *h)
+{
+    for (unsigned i = 0; i < h->n; i++) {
+        if (h->fields[i].id == FIELD_TE || head_is_connection_field(&h->fields[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool head_strip_hop_by_hop(struct head *h, struct err *err)
 {
+    if (!has_any(h)) {
+        return true;
+    }
     const struct field *te = head_find_id(h, FIELD_TE);
     if (te != NULL) {
         bool present;
@@ -99,8 +115,8 @@ bool head_strip_hop_by_hop(struct head *h, struct err *err)
             head_add_id(h, FIELD_TE, SLICE("trailers"));
         }
     }
-    bool connection = false;
-    struct slice list = head_joined(h, SLICE("connection"), &connection);
+    bool connection = head_find_id(h, FIELD_CONNECTION) != NULL;
+    struct slice list = connection ? head_joined(h, SLICE("connection"), NULL) : SLICE_NONE;
     if (connection && list.n > 0 && !remove_nominated(h, list, err)) {
         return false;
     }

@@ -54,17 +54,24 @@ void exchanger_update(struct exchanger *e, struct snapshot *snapshot)
 
 struct hcm_stats *exchanger_hcm_stats(struct exchanger *e, struct slice prefix)
 {
-    struct hcm_stats *s = map_get(e->hcm_stats, prefix);
+    struct hcm_stats *s = e->hcm_last; /* a worker rarely has more than one prefix */
+    if (s != NULL && slice_eq(slice_of(s->prefix), prefix)) {
+        return s;
+    }
+    s = map_get(e->hcm_stats, prefix);
     if (s != NULL) {
+        e->hcm_last = s;
         return s;
     }
     s = mem_alloc(sizeof *s);
+    s->prefix = mem_str_slice(prefix);
 #define X(field, name) s->field = stat_counter(e->stats, "http.{envoy_http_conn_manager_prefix}." name, &prefix);
     HCM_COUNTERS(X)
 #undef X
     s->rq_active = stat_gauge(e->stats, "http.{envoy_http_conn_manager_prefix}.downstream_rq_active", &prefix);
     s->rq_time = stat_histogram(e->stats, "http.{envoy_http_conn_manager_prefix}.downstream_rq_time", &prefix);
     map_put(e->hcm_stats, prefix, s);
+    e->hcm_last = s;
     return s;
 }
 
@@ -76,6 +83,7 @@ static void hcm_stats_free(void *p)
 #undef X
     stat_release(&s->rq_active);
     stat_release(&s->rq_time);
+    mem_free(s->prefix);
     mem_free(s);
 }
 

@@ -73,20 +73,22 @@ static void edit_all(const struct route_match *m, struct head *head, bool respon
 /* RFC 9562 version 4. */
 static struct slice make_uuid(struct request *r)
 {
+    enum { LEN = 36 };
     static const char hex[] = "0123456789abcdef";
-    static const char form[] = "xxxxxxxx-xxxx-4xxx-yxxx-xxxxxxxxxxxx";
-    char *text = arena_str(r->host.arena, slice_make(form, sizeof form - 1));
+    static const unsigned char byte_at[16] = {0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34};
+    char *text = arena_alloc(r->host.arena, LEN + 1);
     uint64_t bits[2] = {exchanger_random(r->owner), exchanger_random(r->owner)};
-    unsigned used = 0;
-    for (char *p = text; *p != '\0'; p++) {
-        if (*p != 'x' && *p != 'y') {
-            continue;
-        }
-        unsigned nibble = (unsigned)(bits[used / 16] >> (used % 16 * 4)) & 15;
-        used++;
-        *p = hex[*p == 'y' ? (nibble & 3) | 8 : nibble];
+    unsigned char bytes[16];
+    memcpy(bytes, bits, sizeof bytes);
+    bytes[6] = (bytes[6] & 0x0f) | 0x40;
+    bytes[8] = (bytes[8] & 0x3f) | 0x80;
+    for (unsigned i = 0; i < sizeof bytes; i++) {
+        text[byte_at[i]] = hex[bytes[i] >> 4];
+        text[byte_at[i] + 1] = hex[bytes[i] & 15];
     }
-    return slice_make(text, sizeof form - 1);
+    text[8] = text[13] = text[18] = text[23] = '-';
+    text[LEN] = '\0';
+    return slice_make(text, LEN);
 }
 
 static void add_forwarded(struct request *r)

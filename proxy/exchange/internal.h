@@ -40,6 +40,7 @@ struct hcm_stats {
     HCM_COUNTERS(X)
 #undef X
     struct stat_handle *rq_active, *rq_time;
+    char *prefix;
 };
 
 struct exchanger {
@@ -53,6 +54,7 @@ struct exchanger {
     struct held *current;
     struct list old; /* held snapshots that still have users */
     struct map *hcm_stats;
+    struct hcm_stats *hcm_last;
     struct apim_mac *mac;
     struct list sessions; /* raw */
     uint64_t random[2];

@@ -13,7 +13,6 @@ static void enter(struct h1_server *c, enum h1_server_state next)
     uint32_t wait_ms = 0;
     assert(c->state != H1S_ENDED);
     c->state = next;
-    timer_cancel(&c->timer);
     switch (next) {
     case H1S_IDLE:
         wait_ms = c->config->idle_timeout_ms;
@@ -25,11 +24,14 @@ static void enter(struct h1_server *c, enum h1_server_state next)
         wait_ms = c->config->lingering_ms == 0 ? DISCARD_MS : c->config->lingering_ms;
         break;
     case H1S_STREAM:
+        return; /* the idle timer may fire meanwhile, to no effect: cheaper than taking it off for every request */
     case H1S_ENDED:
     default:
         break;
     }
-    if (wait_ms != 0) {
+    if (wait_ms == 0) {
+        timer_cancel(&c->timer);
+    } else {
         timer_set_in(&c->timer, wait_ms);
     }
 }
