@@ -54,10 +54,11 @@ const struct index_kind apim_mac_index = {mac_key, mac_ref, mac_unref};
 
 /* ---- the set ---- */
 
-struct apim_set *apim_set_create(const struct apim_mac_key *keys, size_t n)
+struct apim_set *apim_set_create(const struct apim_mac_key *keys, size_t n, struct apim_counters *counters)
 {
     struct apim_set *s = mem_alloc(sizeof *s);
     *s = (struct apim_set){.refs = 1, .keys = keys, .n_keys = n};
+    s->counters = counters == NULL ? apim_counters_create() : apim_counters_ref(counters);
     return s;
 }
 
@@ -80,6 +81,7 @@ void apim_set_unref(struct apim_set **s)
     index_unref(&old->backends);
     index_unref(&old->programs);
     index_unref(&old->macs);
+    apim_counters_unref(&old->counters);
     mem_free(old);
 }
 
@@ -104,6 +106,11 @@ const struct apim_program *apim_set_program(const struct apim_set *s, struct sli
 {
     const struct apim_object *o = index_find(s->programs, name);
     return o == NULL ? NULL : &o->program;
+}
+
+struct apim_counters *apim_set_counters(const struct apim_set *s)
+{
+    return s->counters;
 }
 
 size_t apim_set_mac_keys(const struct apim_set *s, const struct apim_mac_key **keys)

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "base/slice.h"
+#include "proxy/config/apim_counters.h"
 #include "proxy/route/apim.h"
 
 struct apim_set;
@@ -64,6 +65,7 @@ enum apim_op {
     APIM_OP_CHECK_HEADER,
     APIM_OP_CORS,
     APIM_OP_BASIC,
+    APIM_OP_LIMIT,
     APIM_OP_NOTE, /* nothing to see from outside */
 };
 enum apim_section { APIM_INBOUND, APIM_BACKEND, APIM_OUTBOUND, APIM_ON_ERROR, APIM_SECTIONS };
@@ -113,6 +115,13 @@ struct apim_cors {
     uint32_t max_age_s;
 };
 
+struct apim_limit { /* rate-limit, quota */
+    bool quota;
+    uint32_t calls, period_s;
+    uint64_t hash; /* of the instruction: its program's name and its place */
+    struct slice retry_after, remaining, total; /* header names in lower case; empty: none */
+};
+
 struct apim_instruction {
     enum apim_op op;
     uint32_t line;
@@ -134,6 +143,7 @@ struct apim_instruction {
         const struct apim_ip_filter *ip_filter;
         const struct apim_check_header *check;
         const struct apim_cors *cors;
+        const struct apim_limit *limit;
     };
 };
 struct apim_program {
@@ -152,6 +162,7 @@ const struct apim_table *apim_set_table(const struct apim_set *s); /* NULL: no A
 const struct apim_product *apim_set_product(const struct apim_set *s, struct slice name);
 const struct apim_backend *apim_set_backend(const struct apim_set *s, struct slice name);
 const struct apim_program *apim_set_program(const struct apim_set *s, struct slice name);
+struct apim_counters *apim_set_counters(const struct apim_set *s);
 size_t apim_set_mac_keys(const struct apim_set *s, const struct apim_mac_key **keys);
 /* The subscription one of whose keys has this MAC under MAC key number `key`; compared in constant time. */
 const struct apim_subscription *apim_set_by_mac(const struct apim_set *s, size_t key, const uint8_t mac[32]);

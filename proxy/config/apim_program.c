@@ -185,9 +185,35 @@ static bool read_rewrite(struct reader *r, const Egret__Apim__V1__RewriteUri *m,
            (m->uri_template[0] == '/' || read_fail(r, "uri_template", ERR_INPUT, "must begin with a slash"));
 }
 
+static bool read_optional_name(struct reader *r, const char *field, const char *text, struct slice *out)
+{
+    return text[0] == '\0' || read_header_name(r, field, text, out);
+}
+
+static bool read_limit(struct reader *r, const Egret__Apim__V1__Instruction *m, struct apim_instruction *out)
+{
+    struct apim_limit *l = arena_zalloc(r->arena, sizeof *l);
+    bool quota = m->op_case == EGRET__APIM__V1__INSTRUCTION__OP_QUOTA;
+    out->op = APIM_OP_LIMIT;
+    out->limit = l;
+    l->quota = quota;
+    l->calls = quota ? m->quota->calls : m->rate_limit->calls;
+    l->period_s = quota ? m->quota->renewal_period_s : m->rate_limit->renewal_period_s;
+    l->retry_after = SLICE("retry-after");
+    if (l->calls == 0 || (!quota && l->period_s == 0)) {
+        return read_fail(r, l->calls == 0 ? "calls" : "renewal_period_s", ERR_INPUT, "must not be 0");
+    }
+    return quota || (read_optional_name(r, "retry_after_header", m->rate_limit->retry_after_header, &l->retry_after) &&
+                     read_optional_name(r, "remaining_calls_header", m->rate_limit->remaining_calls_header, &l->remaining) &&
+                     read_optional_name(r, "total_calls_header", m->rate_limit->total_calls_header, &l->total));
+}
+
 static bool read_guard(struct reader *r, const Egret__Apim__V1__Instruction *m, struct apim_instruction *out)
 {
     switch ((int)m->op_case) {
+    case EGRET__APIM__V1__INSTRUCTION__OP_RATE_LIMIT:
+    case EGRET__APIM__V1__INSTRUCTION__OP_QUOTA:
+        return read_limit(r, m, out);
     case EGRET__APIM__V1__INSTRUCTION__OP_IP_FILTER: {
         struct apim_ip_filter *f = arena_zalloc(r->arena, sizeof *f);
         out->op = APIM_OP_IP_FILTER;
@@ -293,6 +319,10 @@ static bool read_section(struct reader *r, const struct section *from, struct ap
         size_t mark = read_push_at(r, from->field, i);
         if (!read_instruction(r, from->list[i], &code[i])) {
             return false;
+        }
+        if (code[i].op == APIM_OP_LIMIT) { /* the counter lives on when the program comes again */
+            struct apim_limit *l = (struct apim_limit *)(uintptr_t)code[i].limit;
+            l->hash = slice_hash(p->name, (uint64_t)which << 32 | i) ^ ((uint64_t)l->calls << 32 | l->period_s);
         }
         read_pop(r, mark);
     }

@@ -31,11 +31,13 @@ struct apim_set {
     unsigned refs; /* counted on the main thread only */
     struct apim_table *table; /* NULL: no API was ever received */
     struct index *products, *subscriptions, *backends, *programs, *macs;
+    struct apim_counters *counters;
     const struct apim_mac_key *keys; /* of the bootstrap, which outlives every set */
     size_t n_keys;
 };
 
-struct apim_set *apim_set_create(const struct apim_mac_key *keys, size_t n); /* empty */
+/* Empty. counters NULL: new ones. */
+struct apim_set *apim_set_create(const struct apim_mac_key *keys, size_t n, struct apim_counters *counters);
 struct apim_set *apim_set_ref(struct apim_set *s);
 void apim_set_unref(struct apim_set **s);
 

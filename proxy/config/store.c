@@ -65,7 +65,7 @@ static void begin(struct config_store *s)
 {
     struct config_bootstrap *b = s->bootstrap;
     s->current = snapshot_create(&b->yard, 1);
-    s->current->apim = apim_set_create(b->mac_keys, b->n_mac_keys);
+    s->current->apim = apim_set_create(b->mac_keys, b->n_mac_keys, NULL);
     struct index_change *changes = mem_alloc((map_count(b->secrets) + 1) * sizeof *changes);
     size_t n = 0;
     for (struct map_item *i = map_first(b->secrets); i != NULL; i = map_next(i)) {

@@ -193,7 +193,7 @@ static struct apim_set *build_apim(struct config_store *s, struct apim_set *old)
     if (!changed) {
         return apim_set_ref(old);
     }
-    struct apim_set *set = apim_set_create(old->keys, old->n_keys);
+    struct apim_set *set = apim_set_create(old->keys, old->n_keys, old->counters);
     set->table = build_table(s, old->table);
     set->macs = build_macs(s, old->macs);
     set->products = update(s, TYPE_PRODUCT, old->products, &apim_object_index);

@@ -108,6 +108,7 @@ struct request {
     bool connect;         /* a CONNECT that ends here: bytes to the cluster */
     bool grpc;
     bool stale_retry_done; /* the one repetition after a kept connection turned out closed */
+    bool own_body_sent;    /* a filter's body went upstream instead of the client's */
     bool body_taken;       /* some of the request's body is gone: it cannot be repeated */
     bool request_done;     /* its end has been passed on */
     bool up_over;          /* closed in order; bytes of it may still wait for room downstream */
@@ -137,6 +138,7 @@ void request_route(struct request *r);
 /* upstream_side.c */
 extern const struct stream_events request_up_events;
 void request_send_upstream(struct request *r);
+void request_send_own_body(struct request *r); /* once the client's is over */
 void request_upstream_failed(struct request *r, const struct err *why);
 void request_pump_response(struct request *r);
 

@@ -62,24 +62,18 @@ static void request_complete(struct request *r)
     r->record.request_end_us = loop_now_us(r->owner->loop);
 }
 
-/* A filter's body went out instead of this one. */
-static void discard_body(struct request *r)
-{
-    size_t n = buf_len(&r->down->in);
-    buf_drain(&r->down->in, n);
-    stream_taken(r->down, n);
-}
-
 static void pump_request(struct request *r)
 {
     if (r->up == NULL || r->state < REQUEST_FORWARD || r->state > REQUEST_TUNNEL) {
         return;
     }
-    if (r->host.replaces_request_body && r->state != REQUEST_TUNNEL) {
-        discard_body(r);
+    if (!limits_request_body(r)) {
         return;
     }
-    if (!limits_request_body(r)) {
+    if (r->host.replaces_request_body && r->state == REQUEST_FORWARD) {
+        size_t n = buf_len(&r->down->in);
+        request_send_own_body(r);
+        stream_taken(r->down, n);
         return;
     }
     if (pump(r->down, r->up) > 0) {

@@ -45,6 +45,7 @@ static bool upgrade_allowed(struct request *r, struct slice type)
 
 static bool run_filters(struct request *r)
 {
+    r->host.now_s = (uint64_t)loop_now_us(r->owner->loop) / 1000000;
     for (size_t i = 0; i < r->hcm->n_filters; i++) {
         const struct filter_conf *f = &r->hcm->filters[i];
         const struct http_filter *filter = f->config;

@@ -210,17 +210,23 @@ static void send_slice(struct stream *to, struct slice body)
     }
 }
 
-/* A filter's body to the backend; what the client sends is read and dropped. */
-static void send_own_body(struct request *r)
+/*
+ * A filter's body to the backend. What the client sends is read and dropped, and to its end: an answer in the middle of
+ * an upload would cost the client its connection.
+ */
+void request_send_own_body(struct request *r)
 {
     struct slice own = r->host.request_body;
+    buf_drain(&r->down->in, buf_len(&r->down->in));
+    if (!r->down->in_end || r->up == NULL || r->own_body_sent) {
+        return;
+    }
+    r->own_body_sent = true;
     r->head->content_length = (int64_t)own.n;
     stream_send_head(r->up, r->head, own.n == 0);
     send_slice(r->up, own);
     r->request_done = true;
     r->record.request_end_us = loop_now_us(r->owner->loop);
-    stream_taken(r->down, 0);
-    r->down->events->on_readable(r);
 }
 
 void request_send_upstream(struct request *r)
@@ -241,7 +247,9 @@ void request_send_upstream(struct request *r)
     }
     request_enter(r, REQUEST_FORWARD);
     if (r->host.replaces_request_body) {
-        send_own_body(r);
+        r->own_body_sent = false;
+        stream_taken(r->down, 0);
+        r->down->events->on_readable(r);
         return;
     }
     bool end = r->down->in_end && buf_is_empty(&r->down->in) && r->down->trailers == NULL;

@@ -96,6 +96,7 @@ static void check_instruction(struct check *c, const struct apim_instruction *i,
     case APIM_OP_CHECK_HEADER:
     case APIM_OP_CORS:
     case APIM_OP_BASIC:
+    case APIM_OP_LIMIT:
         break;
     }
     if (c->section == APIM_BACKEND && c->forwards > 0) {
@@ -248,6 +249,8 @@ static enum step run_one(struct run *r, const struct apim_instruction *i)
         return guard(apim_check_header(host, i->check));
     case APIM_OP_CORS:
         return guard(apim_check_cors(host, i->cors));
+    case APIM_OP_LIMIT:
+        return guard(apim_check_limit(host, i->limit));
     case APIM_OP_NOTE:
     case APIM_OP_BASE:   /* run_section's */
     case APIM_OP_CLOSED: /* apim_check_chain saw to it */
@@ -304,6 +307,7 @@ void apim_run_response(struct filter_host *host)
 {
     struct run r = {.host = host, .section = APIM_OUTBOUND};
     apim_cors_headers(host, host->response);
+    apim_limit_headers(host, host->response);
     run_section(&r, 0);
 }
 

@@ -13,6 +13,7 @@ bool apim_respond(struct filter_host *host, struct head *head, const struct apim
         head_add_id(head, FIELD_DATE, date);
     }
     apim_cors_headers(host, head);
+    apim_limit_headers(host, head);
     host->replaces_response_body = true;
     host->response_body = SLICE_NONE;
     for (size_t i = 0; i < r->n_headers; i++) {
@@ -50,6 +51,7 @@ static void begin(struct filter_host *host, struct head *head, const struct apim
         head_add(head, f->field->name, f->field->value);
     }
     apim_cors_headers(host, head);
+    apim_limit_headers(host, head);
     host->response = head;
     host->response_body = f->body;
 }

@@ -61,6 +61,9 @@ bool apim_rewrite(struct filter_host *host, struct slice template, bool copy_unm
 bool apim_check_ip(struct filter_host *host, const struct apim_ip_filter *f);
 bool apim_check_header(struct filter_host *host, const struct apim_check_header *h);
 
+bool apim_check_limit(struct filter_host *host, const struct apim_limit *l);
+void apim_limit_headers(struct filter_host *host, struct head *response);
+
 /* ---- apim_cors.c ---- */
 
 bool apim_check_cors(struct filter_host *host, const struct apim_cors *c); /* false: replied */

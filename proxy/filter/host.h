@@ -53,6 +53,11 @@ struct apim_call {
     struct slice authority;       /* not empty: set-header Host */
     struct slice backend_name;
     const struct apim_cors *cors; /* the origin is allowed: the answer says so */
+    struct apim_limited {
+        const struct apim_limit *limit;
+        uint32_t left;
+    } limited[APIM_SCOPES]; /* those whose headers the answer carries */
+    unsigned n_limited;
 };
 
 struct filter_host {
@@ -63,6 +68,7 @@ struct filter_host {
     struct head *request; /* may be changed */
     struct head *response; /* on_response only */
     struct slice correlation_id;
+    uint64_t now_s; /* of a clock that does not jump; when the request was routed */
     struct apim_call apim;
     struct filter_error error;
     void (*reply)(struct filter_host *host, const struct local_reply *reply);

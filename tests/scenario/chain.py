@@ -230,9 +230,9 @@ class Chain:
         a.named["function-key"] = self.function_key
         closed = (("get", "/one", "one"), ("get", "/two", "two"))
         a.api("closed", inner, closed, path="internal/closed")
-        a.policy("apis/closed/operations/one", policy('<base /><rate-limit calls="1" renewal-period="1" />'))
+        a.policy("apis/closed/operations/one", policy('<base /><no-such-policy />'))
         a.api("limited", inner)
-        a.policy("apis/limited", policy('<base />\n    <rate-limit calls="1" renewal-period="1" />'))
+        a.policy("apis/limited", policy('<base />\n    <no-such-policy />'))
         a.api("dead-direct", f"http://{INTERNAL}:{self.dead_direct}")
         a.api("dead-third", f"https://{THIRD}:{self.dead_third}")
         for scheme, more in (("Segment", {}), ("Header", {"versionHeaderName": "Api-Version"}),

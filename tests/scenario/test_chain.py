@@ -176,7 +176,7 @@ def test_a_closed_operation_answers_501_after_the_key_check_and_never_falls_to_a
     status, headers, body, head = chain.call("/internal/closed/one")
     assert status == 501 and head.startswith("HTTP/1.1 501 Not Implemented\r\n")
     reason = json.loads(body)
-    assert reason["statusCode"] == 501 and "rate-limit" in reason["message"] and "policy.xml:" in reason["message"]
+    assert reason["statusCode"] == 501 and "no-such-policy" in reason["message"] and "policy.xml:" in reason["message"]
     assert headers["content-type"] == "application/json"
     assert len(chain.internal.requests) == before
     assert chain.call("/internal/closed/two")[0] == 200
@@ -186,7 +186,7 @@ def test_a_closed_operation_answers_501_after_the_key_check_and_never_falls_to_a
 def test_a_closed_api_answers_501_and_is_named_by_egretctl(chain):
     status, _, body, _ = chain.call("/limited/items")
     assert status == 501 and "apis/limited/policy.xml:3" in json.loads(body)["message"]
-    assert re.search(r"apis/limited/policy\.xml:3.*rate-limit", chain.ctl("faults").stdout), chain.ctl("faults").stdout
+    assert re.search(r"apis/limited/policy\.xml:3.*no-such-policy", chain.ctl("faults").stdout), chain.ctl("faults").stdout
 
 
 # ---- names and schemes

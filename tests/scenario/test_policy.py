@@ -68,6 +68,12 @@ DOCUMENTS = {
     "expression": document("<set-header name=\"x\"><value>@(context.Variables[\"a\"] + \"<&\")</value></set-header>"),
     "dead": document(on_error=header("X-Failed", "yes")),
     "limited-product": document(),
+    "rate": document("<rate-limit calls='3' renewal-period='300' remaining-calls-header-name='X-Left' total-calls-header-name='X-Total'/>",
+                     on_error=header("X-Failed", "yes")),
+    "short-rate": document("<rate-limit calls='1' renewal-period='4' retry-after-header-name='X-Again'/>"),
+    "quota": document("<quota calls='2' renewal-period='200000'/>"),
+    "quota-once": document("<quota calls='1' renewal-period='0'/>"),
+    "rate-open": document("<rate-limit calls='1' renewal-period='300'/>"),
 }
 
 
@@ -76,7 +82,8 @@ class PolicyChain(Chain):
         inner = f"http://{INTERNAL}:{self.internal.port}"
         ops = (("get", "/items/{id}", "get"), ("post", "/items/{id}", "post"), ("get", "/listUsers", "list"))
         for name, text in DOCUMENTS.items():
-            a.api(name, f"http://{INTERNAL}:{self.dead_direct}" if name == "dead" else inner + "/base", ops)
+            more = {"subscriptionRequired": False} if name == "rate-open" else {}
+            a.api(name, f"http://{INTERNAL}:{self.dead_direct}" if name == "dead" else inner + "/base", ops, **more)
             a.policy(f"apis/{name}", text)
         a.api("preflighted", inner, (("get", "/items", "get"), ("options", "/items", "options")))
         a.policy("apis/preflighted", document(ANY_CORS))
@@ -89,6 +96,7 @@ class PolicyChain(Chain):
         a.product("starter", ["limited-product"])
         a.policy("products/starter", document("<base/><llm-token-limit/>"))
         a.subscription("every", "/apis")
+        a.subscription("second", "/apis")
         a.subscription("starter", "/products/starter")
         a.policy("", "<policies><inbound/><backend><forward-request/></backend><outbound/><on-error>"
                      + header("X-Global-Error", "yes") + "</on-error></policies>")
@@ -146,7 +154,7 @@ def test_the_method_and_both_bodies_are_replaced(chain):
     replace(chain.path("upload"), "x" * 3_000_000)
     for upload in ("short", "@" + chain.path("upload")):
         status, headers, body, _ = chain.call("/body/items/7", "-d", upload)
-        assert (status, body, headers["content-type"]) == (200, b"theirs", "text/x")
+        assert (status, body, headers.get("content-type")) == (200, b"theirs", "text/x")
         assert chain.internal.requests[-1].body == b"own <body>"
         assert chain.internal.requests[-1].header("content-length") == "10"
     status, headers, body, _ = chain.call("/body/items/7", "-I", "-X", "GET")
@@ -283,6 +291,40 @@ def test_what_cannot_run_is_closed_for_whom_it_concerns(chain):
     status, _, body, _ = chain.call("/limited-product/items/7", key="starter")
     assert status == 501
     assert json.loads(body)["message"].startswith("products/starter/policy.xml:2: policy <llm-token-limit>: ")
+
+
+def test_calls_are_counted_by_subscription_over_all_workers(chain):
+    for left in (2, 1, 0):
+        status, headers, _, _ = chain.call("/rate/items/7", "-d", "x")
+        assert (status, headers["x-left"], headers["x-total"]) == (200, str(left), "3")
+    status, headers, body, head = chain.call("/rate/items/7")
+    seconds = int(headers["retry-after"])
+    assert status == 429 and 280 <= seconds <= 300 and head.startswith("HTTP/1.1 429 Too Many Requests")
+    assert body.decode() == f'{{ "statusCode": 429, "message": "Rate limit is exceeded. Try again in {seconds} seconds." }}'
+    assert headers["x-left"] == "0" and headers["x-failed"] == "yes"
+    assert chain.call("/rate/items/7", key="second")[0] == 200  # another subscription
+    assert [chain.call("/rate-open/items/7", key=None)[0] for _ in range(3)] == [200] * 3  # nobody's calls are not counted
+
+
+def test_a_limit_begins_again_after_its_period_and_survives_an_edit(chain):
+    assert chain.call("/short-rate/items/7")[0] == 200
+    status, headers, _, _ = chain.call("/short-rate/items/7")
+    assert status == 429 and headers["x-again"] in "1234" and "retry-after" not in headers
+    wait_for(lambda: chain.call("/short-rate/items/7")[0] == 200, "the next window")
+    assert chain.call("/quota-once/items/7")[0] == 200
+    chain.artifacts.policy("apis/quota-once", document("<quota calls='1' renewal-period='0'/>" + header("X-Edited", "yes")))
+    wait_for(lambda: "apis/quota-once" in chain.admin_text("/config_dump")[1] and "x-edited" in chain.admin_text("/config_dump")[1], "the edit")
+    status, _, body, _ = chain.call("/quota-once/items/7")
+    assert (status, body) == (403, b'{ "statusCode": 403, "message": "Out of call volume quota." }')
+
+
+def test_a_quota_says_when_it_is_replenished(chain):
+    assert [chain.call("/quota/items/7")[0] for _ in range(3)] == [200, 200, 403]
+    status, headers, body, head = chain.call("/quota/items/7")
+    assert head.startswith("HTTP/1.1 403 Quota Exceeded")
+    message = json.loads(body)["message"]
+    assert message.startswith("Out of call volume quota. Quota will be replenished in 2.07:33:")
+    assert 199980 <= int(headers["retry-after"]) <= 200000
 
 
 def test_an_edited_fragment_and_named_value_are_live(chain):

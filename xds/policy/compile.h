@@ -85,7 +85,7 @@ compile_fn compile_return_response, compile_set_status, compile_set_body, compil
 compile_fn compile_set_query_parameter;                                                            /* response.c */
 compile_fn compile_set_method, compile_rewrite_uri, compile_basic;                                 /* request.c */
 compile_fn compile_set_variable, compile_trace, compile_emit_metric;                               /* request.c */
-compile_fn compile_ip_filter, compile_check_header, compile_cors, compile_rate_limit;              /* guard.c */
+compile_fn compile_ip_filter, compile_check_header, compile_cors, compile_rate_limit, compile_quota; /* guard.c */
 
 /* table.c */
 struct policy_kind {

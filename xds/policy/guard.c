@@ -292,3 +292,16 @@ void compile_rate_limit(struct compile *c, const xmlNode *e)
     m->op_case = EGRET__APIM__V1__INSTRUCTION__OP_RATE_LIMIT;
     m->rate_limit = r;
 }
+
+void compile_quota(struct compile *c, const xmlNode *e)
+{
+    Egret__Apim__V1__Quota *q = compile_message(c, &egret__apim__v1__quota__descriptor);
+    if (!compile_number(c, e, "calls", (struct number_rule){1, INT32_MAX, true}, &q->calls) ||
+        !compile_number(c, e, "renewal-period", (struct number_rule){0, INT32_MAX, true}, &q->renewal_period_s) ||
+        !compile_check_empty(c, e)) {
+        return;
+    }
+    Egret__Apim__V1__Instruction *m = compile_step(c, POLICY_STEP, e);
+    m->op_case = EGRET__APIM__V1__INSTRUCTION__OP_QUOTA;
+    m->quota = q;
+}

@@ -12,7 +12,7 @@ struct fixture {
 };
 
 #define POLICY_ALL_BASE "<policies><inbound><base/></inbound></policies>"
-#define POLICY_RATE_LIMIT "<policies>\n<inbound>\n<rate-limit/></inbound></policies>"
+#define POLICY_RATE_LIMIT "<policies>\n<inbound>\n<rate-limit-by-key/></inbound></policies>"
 #define SPEC_ONE "openapi: 3.0.1\npaths:\n  /one:\n    get: {operationId: one}\n"
 #define SPEC_TWO SPEC_ONE "  /two/{id}:\n    post: {operationId: two}\n"
 

@@ -203,7 +203,7 @@ static void an_operation_is_closed_only_in_the_contexts_that_reach_the_policy(vo
     assert_null(catalog_operation_closed(one, ""));
     assert_null(catalog_operation_closed(one, "products/plain"));
     assert_string_equal(catalog_operation_closed(one, "products/limited"),
-                        "products/limited/policy.xml:3: policy <rate-limit>: calls are not counted yet");
+                        "products/limited/policy.xml:3: policy <rate-limit-by-key>: calls are not counted by key yet");
     assert_null(catalog_operation_closed(two, "products/limited"));
     assert_string_equal(two->program, "apis/a;rev=1/operations/two/policy");
     assert_true(has_problem(c, CATALOG_CLOSED, "products/limited/policy.xml", 3, "apis/a;rev=1/operations/one",
@@ -454,7 +454,7 @@ static void overrides_change_what_they_name_and_say_what_they_miss(void **state)
                           "      value: |\n"
                           "        <policies>\n"
                           "          <inbound>\n"
-                          "            <quota/>\n"
+                          "            <quota-by-key/>\n"
                           "          </inbound>\n"
                           "        </policies>\n");
     const struct catalog *c = fixture_build(&f);
@@ -465,7 +465,7 @@ static void overrides_change_what_they_name_and_say_what_they_miss(void **state)
     assert_string_equal(a->key_query, "subscription-key");
     assert_string_equal(a->program, "");
     char expected[256];
-    snprintf(expected, sizeof expected, "%s:19: policy <quota>: quotas are not counted yet", f.overrides);
+    snprintf(expected, sizeof expected, "%s:19: policy <quota-by-key>: quotas are not counted yet", f.overrides);
     assert_string_equal(a->operations[0].closed, expected);
     assert_true(has_problem(c, CATALOG_WARNING, f.overrides, 11, "apis/gone", "overrides nothing"));
     assert_true(has_problem(c, CATALOG_WARNING, f.overrides, 9, "apis/a/policies/policy", "overrides nothing"));

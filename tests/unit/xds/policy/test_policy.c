@@ -244,9 +244,9 @@ static const struct step STEPS[] = {
      "closed[expression in <trace> is not evaluated yet]@:1"},
     {POLICY_OUTBOUND, "<emit-metric name='n' value='1'><dimension name='d'/></emit-metric>",
      "{\"note\":{\"policy\":\"emit-metric\"}}"},
-    {POLICY_INBOUND, "<choose><when condition='false'><set-method>A</set-method></when><when condition='True'><set-method>B</set-method></when><when condition='@(x)'><set-method>C</set-method></when><otherwise><quota/></otherwise></choose>",
+    {POLICY_INBOUND, "<choose><when condition='false'><set-method>A</set-method></when><when condition='True'><set-method>B</set-method></when><when condition='@(x)'><set-method>C</set-method></when><otherwise><quota-by-key/></otherwise></choose>",
      "{\"set_method\":{\"method\":\"B\"}}"},
-    {POLICY_INBOUND, "<choose><when condition='false'><quota/></when><otherwise><set-method>D</set-method></otherwise></choose>",
+    {POLICY_INBOUND, "<choose><when condition='false'><quota-by-key/></when><otherwise><set-method>D</set-method></otherwise></choose>",
      "{\"set_method\":{\"method\":\"D\"}}"},
     {POLICY_INBOUND, "<choose><when condition='@(a && b < c)'><set-method>C</set-method></when></choose>",
      "closed[expression in <choose> is not evaluated yet]@:1"},
@@ -272,6 +272,15 @@ static const struct step STEPS[] = {
      "closed[the root element is <policies>, not <fragment>]@wrong:1"},
     {POLICY_INBOUND, "<include-fragment fragment-id='none'/>",
      "closed[policy <include-fragment>: fragment none: there is no such fragment]@:1"},
+    {POLICY_INBOUND, "<rate-limit calls='5' renewal-period='60' remaining-calls-header-name='X-Left' retry-after-variable-name='v'/>",
+     "{\"rate_limit\":{\"calls\":5,\"renewal_period_s\":60,\"retry_after_header\":\"retry-after\",\"remaining_calls_header\":\"x-left\"}}"},
+    {POLICY_INBOUND, "<rate-limit calls='5' renewal-period='301'/>",
+     "closed[policy <rate-limit>: attribute renewal-period is not a number from 1 to 300]@:1"},
+    {POLICY_INBOUND, "<rate-limit calls='5' renewal-period='60'><api name='a' calls='1' renewal-period='1'/></rate-limit>",
+     "closed[policy <rate-limit>: nothing may stand inside it]@:1"},
+    {POLICY_INBOUND, "<quota calls='10' renewal-period='0'/>", "{\"quota\":{\"calls\":10}}"},
+    {POLICY_INBOUND, "<quota bandwidth='10' renewal-period='0'/>",
+     "closed[policy <quota>: attribute bandwidth is not supported yet]@:1"},
     {POLICY_OUTBOUND, "<cors/>",
      "closed[policy <cors>: may not stand in <outbound>]@:1"},
     {POLICY_INBOUND, "<no-such-policy/>",
@@ -319,7 +328,7 @@ struct closing {
 };
 
 static const struct closing CLOSING[] = {
-    {"<policies>\n<inbound>\n<quota calls='1'/></inbound></policies>", POLICY_INBOUND, 3, "policy <quota>: quotas are not counted yet"},
+    {"<policies>\n<inbound>\n<quota-by-key/></inbound></policies>", POLICY_INBOUND, 3, "policy <quota-by-key>: quotas are not counted yet"},
     {"<policies><outbound>\n<set-header name='a'><value>@(\"x\")</value></set-header></outbound></policies>", POLICY_OUTBOUND, 2, "expression in <set-header> is not evaluated yet"},
     {"<policies><inbound><set-backend-service base-url='@(context.X)'/></inbound></policies>", POLICY_INBOUND, 1, "expression in <set-backend-service> is not evaluated yet"},
     {"<policies><inbound><set-backend-service base-url=' @{ return 1; }'/></inbound></policies>", POLICY_INBOUND, 1, "expression in <set-backend-service> is not evaluated yet"},
@@ -449,7 +458,7 @@ struct chain {
 
 #define BASE "<policies><inbound><base/></inbound></policies>"
 #define CUT "<policies><inbound/><backend><forward-request/></backend><outbound/><on-error/></policies>"
-#define LIMIT "<policies><inbound><quota/></inbound></policies>"
+#define LIMIT "<policies><inbound><quota-by-key/></inbound></policies>"
 #define LIMIT_OUT "<policies><outbound><jsonp/></outbound></policies>"
 #define RETURN_FIRST "<policies><inbound><return-response/><base/></inbound></policies>"
 #define BEHIND "<policies><backend><base/><set-method>GET</set-method></backend></policies>"

@@ -275,18 +275,18 @@ static void what_the_folder_closes_is_closed_for_the_sidecar(void **state)
     api(w, "one", "http://a.test");
     api(w, "two", "http://b.test");
     put(w, "apis/one/policy.xml",
-        "<policies><inbound><base/><quota calls=\"1\" renewal-period=\"60\"/></inbound>"
+        "<policies><inbound><base/><quota-by-key calls=\"1\" renewal-period=\"60\"/></inbound>"
         "<backend><base/></backend><outbound><base/></outbound></policies>");
     put(w, "products/p/productInformation.json",
         "{\"properties\":{\"displayName\":\"p\",\"state\":\"published\",\"subscriptionRequired\":true}}");
     put(w, "products/p/policy.xml",
-        "<policies><inbound><base/><rate-limit calls=\"1\" renewal-period=\"60\"/></inbound>"
+        "<policies><inbound><base/><rate-limit-by-key calls=\"1\" renewal-period=\"60\"/></inbound>"
         "<backend><base/></backend><outbound><base/></outbound></policies>");
     put(w, "products/p/apis/two/productApiInformation.json", "{}");
     build(w, NULL);
     assert_true(translate(w, SETTINGS, "any", &err));
-    holds(w, "Api apis/one;rev=1", "<quota>");
-    holds(w, "PolicyProgram products/p/policy", "products/p/policy.xml:1: policy <rate-limit>");
+    holds(w, "Api apis/one;rev=1", "<quota-by-key>");
+    holds(w, "PolicyProgram products/p/policy", "products/p/policy.xml:1: policy <rate-limit-by-key>");
     assert_null(strstr(resource(w, "Product products/p"), "closed")); /* who comes with another key is served */
     assert_null(strstr(resource(w, "Api apis/two;rev=1"), "closed"));
 }
