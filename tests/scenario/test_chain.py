@@ -209,6 +209,12 @@ def test_the_certificate_is_chosen_by_sni(chain):
             assert ("DNS", expected) in s.getpeercert()["subjectAltName"]
 
 
+def test_http2_without_tls_and_http1_share_a_port(chain):
+    assert chain.call("/internal/listUsers", "--http2-prior-knowledge")[3].startswith("HTTP/2 200")
+    assert chain.call("/conference/echo", "--http2-prior-knowledge", "-d", "x")[2] == b"echo x"
+    assert chain.call("/internal/listUsers", "--http1.1", scheme="https")[3].startswith("HTTP/1.1 200")
+
+
 def test_http2_by_alpn_has_the_same_answers(chain):
     for path, key, expected in (("/internal/listUsers", "every", 200), ("/conference/speakers", "every", 200),
                                 ("/internal/listUsers", None, 401), ("/internal/none", "every", 404)):
@@ -279,6 +285,8 @@ def test_no_key_and_no_secret_stands_in_what_is_written_and_shown(chain):
     record = chain.record(lambda r: r.get("apiId") == "internal" and "subscription-key" in r["url"] and "a=1" in r["url"])
     assert record["url"].endswith("/internal/listUsers?subscription-key=***&a=1")
     assert "subscription-key=***" in record["backendUrl"]
+    for path in ("/internal/listUsers?subscription-key={}", "/function/greet?subscription-key={}", "/dead-third/items?subscription-key={}"):
+        chain.call(path.format(chain.key("every")), name="ops", key=None)
     for name in ("app", "ops", "gateway"):
         chain.dump(name)
     wait_for(lambda: all(os.listdir(chain.path(f"state-{n}")) for n in ("app", "gateway")), "state on disk")

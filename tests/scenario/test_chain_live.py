@@ -2,6 +2,7 @@
 import concurrent.futures
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -10,7 +11,7 @@ import time
 
 import pytest
 
-from chain import HEADER, INTERNAL, LISTED, Chain, policy
+from chain import HEADER, INTERNAL, LISTED, THIRD, Chain, policy
 from harness import curl, free_port, wait_for
 
 
@@ -432,6 +433,47 @@ def test_without_a_state_key_secrets_are_not_on_disk_and_ready_says_so(own):
     assert "namedvalues/function-key" in own.admin_text("/ready")[1], own.admin_text("/ready")
     own.start_control()
     serves(own, "/function/greet")
+
+
+def test_every_kind_of_change_one_after_the_other_fails_no_call(own):
+    """What the tests above do one by one, mixed: the order is another one at every run, and printed."""
+    own.start()
+    own.wait_synced("app-1", "gateway-1")
+    seed, epochs = time.time_ns() % 100000, {"app": 0, "gateway": 0}
+    order = random.Random(seed)
+    print("seed", seed)
+
+    def replace_process(name):
+        own.wait_synced(f"{name}-1")
+        old = own.processes[name]
+        epochs[name] += 1
+        own.start_proxy(name, cluster="egress/main" if name == "gateway" else None, args=("--restart-epoch", epochs[name]))
+        wait_for(lambda: not old.alive(), f"the old {name} gone", 40)
+        own.things.remove(old)
+        assert old.stop() == 0
+
+    def new_control():
+        own.stop_process("control", sig=order.choice([signal.SIGKILL, signal.SIGTERM]))
+        own.start_control()
+
+    def comes_and_goes():
+        own.artifacts.api("passing", order.choice([inner(own), f"https://{THIRD}:{own.spare_third}"]))
+        with_gateway(own, "passing")
+        time.sleep(0.3)
+        own.artifacts.remove("gateways/app/apis/passing")
+        own.artifacts.remove("apis/passing")
+
+    changes = [lambda: own.artifacts.api("alone", inner(own, f"/{order.random()}")), lambda: own.artifacts.rotate("every", 0),
+               comes_and_goes, new_control, lambda: replace_process("app"), lambda: replace_process("gateway"),
+               lambda: own.artifacts.api("conference", f"https://{THIRD}:{own.third_port}/conf", (
+                   ("get", "/speakers", "speakers"), ("post", "/echo", "echo")), displayName=str(order.random()))] * 2
+    order.shuffle(changes)
+    with Traffic(own, "/internal/echo", lambda: ("-d", "x")), Traffic(own, "/conference/echo", lambda: ("-d", "x")), \
+            Traffic(own, "/conference/speakers", lambda: ("--http2-prior-knowledge",), threads=1):
+        for change in changes:
+            change()
+            time.sleep(order.random() / 2)
+    assert {r.peer[0] for r in own.third.requests} == {LISTED}
 
 
 def test_two_control_servers_publish_the_same_versions(own):
