@@ -1,6 +1,6 @@
 /*
  * map: text keys → pointers, insertion order kept for map_each. Keys are copied, values are borrowed unless a
- * free function is given. Off the request path (uthash). One thread.
+ * free function is given. Off the request path. One thread.
  */
 #pragma once
 #include "base/slice.h"

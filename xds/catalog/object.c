@@ -22,7 +22,8 @@ void vec_fini(struct vec *v)
 void *object_create(struct build *b, size_t size, const char *name, const char *file)
 {
     (void)b;
-    struct arena *arena = arena_create(512);
+    /* One block for most: a second one would be twice as large, and there are tens of thousands of subscriptions. */
+    struct arena *arena = arena_create(size + 2 * (strlen(name) + strlen(file)) + 448);
     struct catalog_object *o = arena_zalloc(arena, size);
     o->arena = arena;
     o->refs = 1;

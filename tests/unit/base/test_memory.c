@@ -114,6 +114,42 @@ static void a_map_keeps_order_and_frees_what_it_owns(void **state)
     assert_int_equal(freed, 201);
 }
 
+static void a_map_of_colliding_neighbours_loses_nothing_when_others_go(void **state)
+{
+    (void)state;
+    enum { KEYS = 300, STEPS = 40000 };
+    static int values[KEYS];
+    bool there[KEYS] = {false};
+    size_t count = 0;
+    uint32_t random = 12345;
+    struct map *m = map_create(NULL);
+    for (int step = 0; step < STEPS; step++) {
+        random = random * 1664525u + 1013904223u;
+        uint32_t k = (random >> 8) % KEYS;
+        struct slice key = slice_make(&k, sizeof k);
+        assert_int_equal(map_has(m, key), there[k]);
+        if ((random >> 28) % 2 == 0) {
+            map_put(m, key, &values[k]);
+            count += there[k] ? 0 : 1;
+            there[k] = true;
+        } else {
+            assert_ptr_equal(map_take(m, key), there[k] ? &values[k] : NULL);
+            count -= there[k] ? 1 : 0;
+            there[k] = false;
+        }
+        assert_int_equal(map_count(m), count);
+    }
+    for (struct map_item *i = map_first(m); i != NULL; i = map_next(i)) {
+        uint32_t k;
+        memcpy(&k, map_key(i).p, sizeof k);
+        assert_true(there[k]);
+        assert_ptr_equal(map_value(i), &values[k]);
+        count--;
+    }
+    assert_int_equal(count, 0);
+    map_destroy(&m);
+}
+
 struct node {
     int id;
     struct list link;
@@ -169,6 +205,7 @@ int main(void)
         cmocka_unit_test(a_small_first_block_still_holds_the_arena),
         cmocka_unit_test(a_pool_takes_back_what_it_gave),
         cmocka_unit_test(a_map_keeps_order_and_frees_what_it_owns),
+        cmocka_unit_test(a_map_of_colliding_neighbours_loses_nothing_when_others_go),
         cmocka_unit_test(a_list_is_a_ring_that_nodes_leave_by_themselves),
         cmocka_unit_test(an_error_text_is_cut_and_never_overflows),
     };
