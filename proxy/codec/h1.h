@@ -71,6 +71,9 @@ enum h1_result h1_body_read(struct h1_body *b, struct buf *in, struct buf *out, 
                             struct err *err);
 /* The peer ended the connection: true when that completes the message (until-close). */
 bool h1_body_eof(const struct h1_body *b);
+/* Bytes that stay in the input are the beginning of a trailer section: at the end of the connection they never will be
+ * more. */
+bool h1_body_in_trailers(const struct h1_body *b);
 
 /* Framing for a message we send: from content_length, status, method; chunked where allowed. response: `request_method`
  * and `peer_http_10` matter. Sets nothing in head. */

@@ -239,3 +239,8 @@ bool h1_body_eof(const struct h1_body *b)
 {
     return b->framing == H1_UNTIL_CLOSE;
 }
+
+bool h1_body_in_trailers(const struct h1_body *b)
+{
+    return b->framing == H1_CHUNKED && b->state == TRAILERS;
+}

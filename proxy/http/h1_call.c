@@ -396,7 +396,8 @@ static bool read_end(struct h1_call *call)
 {
     struct stream *s = &call->s;
     struct transport *t = call->c->t;
-    if (!t->in_eof || t->in.len > 0 || s->in_end) {
+    bool stuck = !call->got_head || (!s->raw && h1_body_in_trailers(&call->body));
+    if (!t->in_eof || (t->in.len > 0 && !stuck) || s->in_end) {
         return true;
     }
     if (s->raw || (call->got_head && h1_body_eof(&call->body) && !t->in_truncated)) {

@@ -353,7 +353,8 @@ static bool read_message(struct h1_request *q, size_t max)
 static bool read_end(struct h1_request *q)
 {
     struct stream *s = &q->s;
-    if (s->in_end || !q->c->t->in_eof || q->c->t->in.len > 0) {
+    bool stuck = !s->raw && h1_body_in_trailers(&q->body);
+    if (s->in_end || !q->c->t->in_eof || (q->c->t->in.len > 0 && !stuck)) {
         return true;
     }
     if (s->raw) {
@@ -361,7 +362,8 @@ static bool read_end(struct h1_request *q)
         return true;
     }
     over_because(q, ERR_RESET, ERR_SIDE_DOWNSTREAM, "the client ended the connection within its request");
-    h1_server_end(q->c, TRANSPORT_ABORT);
+    /* answers to the requests before it may still be on their way; one that has begun must be seen to break */
+    h1_server_end(q->c, q->head_sent ? TRANSPORT_ABORT : TRANSPORT_FLUSH);
     return false;
 }
 
