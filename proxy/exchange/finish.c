@@ -157,6 +157,10 @@ static void count(struct request *r)
     if (r->record.status >= 100 && r->record.status < 600) {
         stat_add(by_class[r->record.status / 100], slot, 1);
     }
+    if (r->host.apim.traces + r->host.apim.metrics > 0) {
+        stat_add(s->policy_traces, slot, r->host.apim.traces);
+        stat_add(s->policy_metrics, slot, r->host.apim.metrics);
+    }
     stat_record(s->rq_time, slot, (uint64_t)(r->record.end_us - r->record.start_us) / 1000);
 }
 

@@ -32,6 +32,8 @@ struct held {
     X(rq_too_fast, "downstream_rq_rate_limited")                                                                       \
     X(rq_too_large, "downstream_rq_too_large")                                                                         \
     X(rs_too_large, "upstream_rs_too_large")                                                                           \
+    X(policy_traces, "policy_traces")                                                                                  \
+    X(policy_metrics, "policy_metrics")                                                                                \
     X(no_route, "no_route")                                                                                            \
     X(no_cluster, "no_cluster")
 

@@ -57,6 +57,22 @@ static void hide(struct head *head, struct slice name)
     }
 }
 
+/* Literal parts were checked when they came; a secret may be anything, and must not become a second header. */
+static bool header_text(const struct filter_host *host, const struct apim_value *v, struct slice *out, bool *secret)
+{
+    if (!apim_value_text(host, v, out, secret)) {
+        return false;
+    }
+    for (size_t i = 0; i < out->n; i++) {
+        unsigned char c = (unsigned char)out->p[i];
+        if ((c < ' ' && c != '\t') || c == 0x7f) {
+            return false;
+        }
+    }
+    *out = slice_trim(*out);
+    return true;
+}
+
 static bool add_values(struct filter_host *host, struct head *head, const struct apim_set_value *set)
 {
     struct slice name = arena_slice(host->arena, set->name);
@@ -64,7 +80,7 @@ static bool add_values(struct filter_host *host, struct head *head, const struct
     struct slice joined = separate ? SLICE_NONE : head_joined(head, name, &present);
     for (size_t i = 0; i < set->n; i++) {
         struct slice value;
-        if (!apim_value_text(host, &set->values[i], &value, &secret)) {
+        if (!header_text(host, &set->values[i], &value, &secret)) {
             return false;
         }
         if (separate) {
@@ -90,7 +106,7 @@ static bool set_host(struct filter_host *host, const struct apim_set_value *set)
         host->apim.authority = SLICE_NONE;
         return true;
     }
-    return set->action != APIM_OVERRIDE || apim_value_text(host, &set->values[0], &host->apim.authority, &secret);
+    return set->action != APIM_OVERRIDE || header_text(host, &set->values[0], &host->apim.authority, &secret);
 }
 
 bool apim_set_header(struct filter_host *host, struct head *head, const struct apim_set_value *set)

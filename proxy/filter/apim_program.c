@@ -252,6 +252,9 @@ static enum step run_one(struct run *r, const struct apim_instruction *i)
     case APIM_OP_LIMIT:
         return guard(apim_check_limit(host, i->limit));
     case APIM_OP_NOTE:
+        host->apim.traces += slice_eq(i->text, SLICE("trace"));
+        host->apim.metrics += slice_eq(i->text, SLICE("emit-metric"));
+        return STEP_ON;
     case APIM_OP_BASE:   /* run_section's */
     case APIM_OP_CLOSED: /* apim_check_chain saw to it */
         return STEP_ON;
@@ -309,6 +312,10 @@ void apim_run_response(struct filter_host *host)
     apim_cors_headers(host, host->response);
     apim_limit_headers(host, host->response);
     run_section(&r, 0);
+    if (apim_has_no_body(host->response->status)) { /* a policy may have made it so */
+        host->replaces_response_body = true;
+        host->response_body = SLICE_NONE;
+    }
 }
 
 void apim_run_answer(struct filter_host *host)

@@ -24,6 +24,11 @@ bool apim_respond(struct filter_host *host, struct head *head, const struct apim
     return apim_value_text(host, &r->body, &host->response_body, &secret);
 }
 
+bool apim_has_no_body(unsigned status)
+{
+    return status == 204 || status == 304;
+}
+
 void apim_send(struct filter_host *host)
 {
     struct head *head = host->response;
@@ -31,7 +36,7 @@ void apim_send(struct filter_host *host)
     struct local_reply reply = {
         .status = head->status,
         .reason = head->reason,
-        .body = host->response_body,
+        .body = apim_has_no_body(head->status) ? SLICE_NONE : host->response_body,
         .fields = head->fields,
         .n_fields = head->n,
         .details = reason.n == 0 ? SLICE("apim_policy_response")

@@ -39,6 +39,7 @@ void apim_fail(struct filter_host *host, const struct apim_failure *failure);   
 void apim_answer(struct filter_host *host, const struct apim_failure *failure); /* as it is */
 /* Makes the response what return-response says. */
 bool apim_respond(struct filter_host *host, struct head *head, const struct apim_response *r);
+bool apim_has_no_body(unsigned status); /* RFC 9110 15.3.5, 15.4.5 */
 /* Sends host->response and its body. */
 void apim_send(struct filter_host *host);
 /* Runs on-error on host->response; apim_program.c. */

@@ -58,6 +58,7 @@ struct apim_call {
         uint32_t left;
     } limited[APIM_SCOPES]; /* those whose headers the answer carries */
     unsigned n_limited;
+    unsigned traces, metrics; /* how many trace and emit-metric ran */
 };
 
 struct filter_host {

@@ -60,7 +60,7 @@ DOCUMENTS = {
     "basic": document("<authentication-basic username='user' password='{{shared-secret}}'/>"),
     "secret": document(header("X-Secret", "key={{shared-secret}};{{plain}}")),
     "chosen": document("<choose><when condition='false'><jsonp/></when><otherwise>" + header("X-Chosen", "otherwise")
-                       + "</otherwise></choose><trace source='t'><message>m</message></trace><set-variable name='v' value='1'/>"
+                       + "</otherwise></choose><trace source='t'><message>m</message></trace><emit-metric name='n'><dimension name='d' value='v'/></emit-metric><set-variable name='v' value='1'/>"
                        "<include-fragment fragment-id='Common'/>"),
     "cors": document(CORS.format(more=" allow-credentials='true'")),
     "cors-any": document(ANY_CORS),
@@ -68,6 +68,9 @@ DOCUMENTS = {
     "expression": document("<set-header name=\"x\"><value>@(context.Variables[\"a\"] + \"<&\")</value></set-header>"),
     "dead": document(on_error=header("X-Failed", "yes")),
     "limited-product": document(),
+    "empty-status": document(outbound="<set-status code='204' reason='No Content'/>"),
+    "empty-return": document("<return-response><set-status code='204' reason=''/><set-body>ignored</set-body></return-response>"),
+    "secret-lines": document(header("X-A", "{{lines}}")),
     "rate": document("<rate-limit calls='3' renewal-period='300' remaining-calls-header-name='X-Left' total-calls-header-name='X-Total'/>",
                      on_error=header("X-Failed", "yes")),
     "short-rate": document("<rate-limit calls='1' renewal-period='4' retry-after-header-name='X-Again'/>"),
@@ -91,7 +94,8 @@ class PolicyChain(Chain):
         a.put("policy fragments/common/policy.xml", "<fragment>\n" + header("X-Fragment", "{{plain}}") + "</fragment>\n")
         a.put("named values/shared-secret/namedValueInformation.json",
               {"properties": {"displayName": "shared-secret", "secret": True}})
-        a.named.update({"shared-secret": self.function_key})
+        a.put("named values/lines/namedValueInformation.json", {"properties": {"displayName": "lines", "secret": True}})
+        a.named.update({"shared-secret": self.function_key, "lines": "first line\r\nX-Injected: yes"})
         a.put("named values/plain/namedValueInformation.json", {"properties": {"displayName": "plain", "value": "plain-value-one"}})
         a.product("starter", ["limited-product"])
         a.policy("products/starter", document("<base/><llm-token-limit/>"))
@@ -237,6 +241,29 @@ def test_secrets_reach_the_backend_and_nothing_else(chain):
     assert base64.b64decode(seen["headers"]["authorization"][0].split()[1]).decode() == f"user:{chain.function_key}"
     programs = chain.get("/proxies")
     assert chain.function_key not in json.dumps(programs)
+
+
+def test_a_status_without_a_body_has_none(chain):
+    for api in ("empty-status", "empty-return"):
+        for _ in range(2):  # the connection is used again: no byte of a body is left on it
+            status, headers, body, _ = chain.call(f"/{api}/items/7")
+            assert (status, body) == (204, b"") and "content-length" not in headers
+        first = chain.url(f"/{api}/items/7")
+        out = curl("-H", f"Ocp-Apim-Subscription-Key: {chain.key()}", first, first)
+        assert out[0] == 204
+
+
+def test_a_secret_that_is_no_header_value_closes_the_call(chain):
+    status, _, body, _ = chain.call("/secret-lines/items/7")
+    assert status == 501 and b"a secret of its policies" in body
+
+
+def test_traces_and_metrics_are_counted(chain):
+    def counted(name):
+        return sum(int(x.split(": ")[1]) for x in chain.admin_text("/stats")[1].splitlines() if x.split(":")[0].endswith(name))
+    before = counted("policy_traces"), counted("policy_metrics")
+    assert chain.call("/chosen/items/7")[0] == 200
+    wait_for(lambda: (counted("policy_traces"), counted("policy_metrics")) == (before[0] + 1, before[1] + 1), "the counters")
 
 
 def test_literal_conditions_and_fragments_are_expanded(chain):
