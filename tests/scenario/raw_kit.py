@@ -36,7 +36,7 @@ def is_one_sound_request(raw):
             if not colon or not TOKEN.match(name) or re.search(rb"[\0-\x08\x0a-\x1f\x7f]", value):
                 return f"field {line!r}"
             low = name.lower()
-            if re.sub(rb"[^a-z]", b"", low) in (b"contentlength", b"transferencoding") and b"-" not in low:
+            if re.sub(rb"[^a-z0-9]", b"", low) in (b"contentlength", b"transferencoding") and b"-" not in low:
                 return f"field {line!r}"
             if low == b"content-length":
                 lengths.append(value)

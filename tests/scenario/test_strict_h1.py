@@ -3,7 +3,7 @@ import pytest
 
 from configs import bootstrap, cluster, hcm, listener
 from harness import free_port
-from raw_kit import Recorder, is_one_sound_request, statuses, talk, world  # noqa: F401
+from raw_kit import Recorder, is_one_sound_request, stats, statuses, talk, world  # noqa: F401
 
 SECOND = b"GET /second HTTP/1.1\r\nHost: a\r\n\r\n"
 H = b"POST / HTTP/1.1\r\nHost: a\r\n"
@@ -14,8 +14,9 @@ ROUTES = [{"match": {"prefix": "/"}, "route": {"cluster": "b"}}, {"match": {"con
 @pytest.fixture(scope="module")
 def rig(world):
     b = world.add(Recorder())
-    port = free_port()
-    world.egret(bootstrap([listener(port, hcm(routes=ROUTES))], [cluster("b", b.port)]), port)
+    port, admin = free_port(), free_port()
+    world.egret(bootstrap([listener(port, hcm(routes=ROUTES))], [cluster("b", b.port)], admin=admin), port, admin)
+    world.admin = admin
     return b, port
 
 
@@ -303,3 +304,57 @@ def test_what_was_answered_before_a_request_was_cut_short_still_arrives(rig):
             while more := s.recv(65536):
                 got += more
         assert statuses(got) == [200] and got.endswith(b"ok"), got
+
+
+TOKENS = [b"\r", b"\n", b"\r\n", b"\0", b" ", b"\t", b":", b",", b";", b"chunked", CHUNKED, b"Content-Length: 3\r\n", b"Host: b\r\n", b"0", b"1", b"+", b"-", b"0x", b"\x0b", b"\x80", b"\xff", b"HTTP/1.0",
+          b"0\r\n\r\n", SECOND, b"_", b'"', b"\\"]
+
+
+def mutated(rng):
+    raw = bytearray(rng.choice(GOOD) + rng.choice(GOOD))
+    for _ in range(rng.randint(1, 4)):
+        at, what = rng.randrange(len(raw) + 1), rng.randrange(4)
+        if what == 0:
+            raw[at:at] = rng.choice(TOKENS)
+        elif what == 1:
+            del raw[at:at + rng.randint(1, 3)]
+        elif what == 2 and at < len(raw):
+            raw[at] = rng.randrange(256)
+        else:
+            raw[at:at] = raw[at:at + rng.randint(1, 40)]
+    return bytes(raw)
+
+
+def test_whatever_of_a_damaged_request_goes_on_is_sound_and_nothing_stays_behind(rig, world):
+    """Pairs of requests with random damage, then FIN: what goes upstream is sound or visibly cut, and every request ends."""
+    import random
+    import socket
+    import time
+    b, port = rig
+    rng, wrong, went_on = random.Random(20), [], 0
+    for _ in range(1500):
+        raw = mutated(rng)
+        b.clear()
+        with socket.create_connection(("127.0.0.1", port), 5) as s:
+            s.settimeout(8)
+            try:
+                s.sendall(raw)
+                s.shutdown(socket.SHUT_WR)
+                while s.recv(65536):
+                    pass
+            except ConnectionError:
+                pass
+            except OSError as e:
+                wrong.append((raw, repr(e)))
+        for session in list(b.sessions):
+            problem = is_one_sound_request(bytes(session))
+            cut = problem and ("bytes of body" in problem or problem.startswith("chunk b''") or problem == "trailers")
+            odd_method = problem and problem.startswith("request line")  # any token is a method
+            went_on += bool(session)
+            if problem and not cut and not odd_method:
+                wrong.append((raw, bytes(session), problem))
+    assert not wrong, f"{len(wrong)}: {wrong[:5]}"
+    assert went_on > 200
+    time.sleep(0.3)
+    left = {k: v for k, v in stats(world.admin).items() if k.endswith(("downstream_rq_active", "upstream_rq_active")) and v}
+    assert not left, left
