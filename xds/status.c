@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "xds/explain.h"
 #include "xds/problems.h"
 
 /* Puts a comma before every item but the first. */
@@ -214,8 +215,60 @@ static void egress_ips(const struct status_view *v, struct strbuf *out)
     strbuf_add_str(out, "]}");
 }
 
+static bool add_decoded(struct strbuf *out, struct slice text)
+{
+    static const char digits[] = "0123456789abcdef";
+    for (size_t i = 0; i < text.n; i++) {
+        if (text.p[i] != '%') {
+            strbuf_add_char(out, text.p[i]);
+            continue;
+        }
+        const char *hi = i + 2 < text.n ? strchr(digits, ascii_lower(text.p[i + 1])) : NULL;
+        const char *lo = hi == NULL ? NULL : strchr(digits, ascii_lower(text.p[i + 2]));
+        if (lo == NULL || *hi == '\0' || *lo == '\0') {
+            return false;
+        }
+        strbuf_add_char(out, (char)((hi - digits) * 16 + (lo - digits)));
+        i += 2;
+    }
+    return true;
+}
+
+/* /explain/<method>/<URL>[/<subscription>], each percent-encoded. */
+static bool explain(const struct status_view *v, const char *path, struct strbuf *out)
+{
+    struct strbuf parts[3];
+    struct slice rest = slice_of(path);
+    bool ok = true;
+    for (size_t i = 0; i < 3; i++) {
+        strbuf_init(&parts[i]);
+        ok = add_decoded(&parts[i], rest.p == NULL ? SLICE_NONE : slice_cut(&rest, '/')) && ok;
+    }
+    const struct explain_request request = {strbuf_cstr(&parts[0]), strbuf_cstr(&parts[1]), strbuf_cstr(&parts[2])};
+    const struct catalog *c = publish_newest(v->publish);
+    ok = ok && c != NULL && request.method[0] != '\0' && request.url[0] != '\0';
+    if (ok) {
+        explain_route(c, v->settings->config, &request, out);
+    }
+    for (size_t i = 0; i < 3; i++) {
+        strbuf_fini(&parts[i]);
+    }
+    return ok;
+}
+
+static bool apis(const struct status_view *v, struct strbuf *out)
+{
+    const struct catalog *c = publish_newest(v->publish);
+    if (c == NULL) {
+        return false;
+    }
+    explain_apis(c, out);
+    return true;
+}
+
 int status_answer(const struct status_view *view, const char *path, struct strbuf *body)
 {
+    bool known = true;
     if (strcmp(path, "/status") == 0) {
         summary(view, body);
     } else if (strcmp(path, "/faults") == 0) {
@@ -224,10 +277,15 @@ int status_answer(const struct status_view *view, const char *path, struct strbu
         proxies(view, body);
     } else if (strcmp(path, "/egress-ips") == 0) {
         egress_ips(view, body);
+    } else if (strcmp(path, "/apis") == 0) {
+        known = apis(view, body);
     } else {
-        strbuf_add_str(body, "{\"error\":\"/status, /faults, /proxies and /egress-ips are served here\"}");
-        return 404;
+        known = strncmp(path, "/explain/", 9) == 0 && explain(view, path + 9, body);
+    }
+    if (!known) {
+        strbuf_add_str(body, "{\"error\":\"/status, /faults, /proxies, /egress-ips, /apis and "
+                             "/explain/<method>/<URL>[/<subscription>] are served here\"}");
     }
     strbuf_add_char(body, '\n');
-    return 200;
+    return known ? 200 : 404;
 }

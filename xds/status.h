@@ -1,6 +1,6 @@
 /*
- * status: what the control server says about itself, as JSON: /status, /faults, /proxies, /egress-ips. Read by
- * egretctl. Main thread.
+ * status: what the control server says about itself, as JSON: /status, /faults, /proxies, /egress-ips, /apis,
+ * /explain/<method>/<URL>[/<subscription>]. Read by egretctl. Main thread.
  */
 #pragma once
 #include "base/strbuf.h"

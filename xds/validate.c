@@ -12,9 +12,16 @@ static void tell_text(const struct catalog *c, const struct catalog_counts *coun
 {
     struct strbuf out;
     strbuf_init(&out);
-    for (size_t i = 0; i < c->problem_count; i++) {
+    for (size_t i = 0, last = 0; i < c->problem_count; i++) {
+        size_t begin = out.n;
         problem_text(&c->problems[i], &out);
         strbuf_add_char(&out, '\n');
+        struct slice line = slice_from(strbuf_slice(&out), begin);
+        if (begin > 0 && slice_eq(line, slice_sub(strbuf_slice(&out), last, begin - last))) {
+            out.n = begin; /* several objects have it: the place and the reason are one */
+        } else {
+            last = begin;
+        }
     }
     if (c->closed != NULL) {
         strbuf_printf(&out, "%s\n", c->closed);

@@ -16,7 +16,7 @@ struct set_builder {
     const struct resource_set *previous;
     uint64_t source; /* of the resource that comes next */
     uint64_t sources[XDS_TYPES];
-    bool whole[XDS_TYPES]; /* the previous list is taken as it is */
+    bool whole[XDS_TYPES];        /* the previous list is taken as it is */
     struct map *added[XDS_TYPES]; /* name → struct resource, one reference each */
 };
 

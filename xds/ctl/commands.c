@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "base/macros.h"
+#include "base/strbuf.h"
 #include "xds/ctl/ask.h"
 #include "xds/ctl/table.h"
 
@@ -95,9 +96,10 @@ static void show_summary(const struct doc *answer)
 }
 
 /* In JSON both answers are one document: {"control": …, "proxies": …}. */
-static bool status(const char *socket_path, bool json, struct err *err)
+static bool status(const struct command_input *in, struct err *err)
 {
-    if (!json) {
+    const char *socket_path = in->socket_path;
+    if (!in->json) {
         return ask_and_show(socket_path, "/status", false, show_summary, err) &&
                ask_and_show(socket_path, "/proxies", false, show_proxies, err);
     }
@@ -138,9 +140,9 @@ static void show_faults(const struct doc *answer)
     }
 }
 
-static bool faults(const char *socket_path, bool json, struct err *err)
+static bool faults(const struct command_input *in, struct err *err)
 {
-    return ask_and_show(socket_path, "/faults", json, show_faults, err);
+    return ask_and_show(in->socket_path, "/faults", in->json, show_faults, err);
 }
 
 static void show_egress(const struct doc *answer)
@@ -171,15 +173,82 @@ static void show_egress(const struct doc *answer)
     }
 }
 
-static bool egress_ips(const char *socket_path, bool json, struct err *err)
+static bool egress_ips(const struct command_input *in, struct err *err)
 {
-    return ask_and_show(socket_path, "/egress-ips", json, show_egress, err);
+    return ask_and_show(in->socket_path, "/egress-ips", in->json, show_egress, err);
+}
+
+static void show_apis(const struct doc *answer)
+{
+    static const char *const heads[] = {"API", "PATH", "VERSION", "OPERATIONS", "OPEN", "CLOSED BECAUSE"};
+    struct table *table = table_create(heads, ARRAY_LEN(heads));
+    for (size_t i = 0; i < doc_len(answer); i++) {
+        const struct doc *a = doc_at(answer, i);
+        const struct slice cells[] = {
+            doc_get_string(a, "name"), doc_get_string(a, "path"), doc_get_string(a, "version"),
+            number(a, "operations"),   number(a, "open"),         doc_get_string(a, "closed")};
+        table_add(table, cells);
+    }
+    if (table_rows(table) == 0) {
+        puts("the folder has no API");
+    } else {
+        table_print(table, stdout);
+    }
+    table_destroy(&table);
+}
+
+static bool apis(const struct command_input *in, struct err *err)
+{
+    return ask_and_show(in->socket_path, "/apis", in->json, show_apis, err);
+}
+
+static void show_explanation(const struct doc *answer)
+{
+    static const char *const heads[] = {"WHAT", "IS", "WHY"};
+    struct table *table = table_create(heads, ARRAY_LEN(heads));
+    for (size_t i = 0; i < doc_len(answer); i++) {
+        const struct doc *r = doc_at(answer, i);
+        const struct slice cells[] = {doc_get_string(r, "what"), doc_get_string(r, "is"), doc_get_string(r, "why")};
+        table_add(table, cells);
+    }
+    table_print(table, stdout);
+    table_destroy(&table);
+}
+
+static void add_encoded(struct strbuf *out, const char *text)
+{
+    for (; *text != '\0'; text++) {
+        unsigned char c = (unsigned char)*text;
+        bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+        if (plain) {
+            strbuf_add_char(out, *text);
+        } else {
+            strbuf_printf(out, "%%%02x", (unsigned)c);
+        }
+    }
+}
+
+static bool route_explain(const struct command_input *in, struct err *err)
+{
+    const char *const parts[] = {in->arguments[0], in->arguments[1], in->key_id};
+    struct strbuf path;
+    strbuf_init(&path);
+    strbuf_add_str(&path, "/explain");
+    for (size_t i = 0; i < ARRAY_LEN(parts) && parts[i][0] != '\0'; i++) {
+        strbuf_add_char(&path, '/');
+        add_encoded(&path, parts[i]);
+    }
+    bool ok = ask_and_show(in->socket_path, strbuf_cstr(&path), in->json, show_explanation, err);
+    strbuf_fini(&path);
+    return ok;
 }
 
 static const struct command commands[] = {
-    {"status", "the control server, and where each proxy stands for each type", status},
-    {"faults", "what is closed or stale, where it is said, and why", faults},
-    {"egress ips", "the addresses that partners must whitelist", egress_ips},
+    {"status", "the control server, and where each proxy stands for each type", 0, status},
+    {"faults", "what is closed or stale, where it is said, and why", 0, faults},
+    {"egress ips", "the addresses that partners must whitelist", 0, egress_ips},
+    {"apis", "every API revision, what of it is open, and why not the rest", 0, apis},
+    {"route explain", "METHOD URL [--key-id SUBSCRIPTION]: who would answer this request, and why", 2, route_explain},
 };
 
 const struct command *command_at(size_t i)

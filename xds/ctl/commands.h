@@ -5,10 +5,18 @@
 
 #include "base/err.h"
 
+struct command_input {
+    const char *socket_path;
+    bool json;
+    const char *arguments[2]; /* as many as the command takes */
+    const char *key_id;       /* "": not given */
+};
+
 struct command {
     const char *words; /* "egress ips" */
     const char *help;
-    bool (*run)(const char *socket_path, bool json, struct err *err);
+    unsigned arguments;
+    bool (*run)(const struct command_input *in, struct err *err);
 };
 
 /* NULL beyond the end. */

@@ -97,6 +97,13 @@ static const char *cluster_name(struct arena *a, const struct catalog_backend *b
                         b->https && !b->validate_name ? ";any-name" : "");
 }
 
+const char *translate_cluster_name(struct arena *arena, const Egret__Control__V1__Config *config,
+                                   const struct catalog_backend *backend)
+{
+    struct egress_route route = egress_find(config, backend->host, backend->port);
+    return cluster_name(arena, backend, host_port(arena, backend->host, backend->port), &route);
+}
+
 const char *backend_cluster(struct group *g, const struct catalog_backend *backend)
 {
     struct arena *a = g->arena;

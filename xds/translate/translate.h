@@ -6,6 +6,7 @@
 #pragma once
 #include <stdbool.h>
 
+#include "base/arena.h"
 #include "base/crypto/crypto.h"
 #include "base/err.h"
 #include "base/slice.h"
@@ -43,3 +44,6 @@ struct translate_egress_row {
 };
 void translate_each_egress(const struct translate_input *in,
                            void (*fn)(void *ctx, const struct translate_egress_row *row), void *ctx);
+/* The cluster that carries this backend's calls. */
+const char *translate_cluster_name(struct arena *arena, const Egret__Control__V1__Config *config,
+                                   const struct catalog_backend *backend);

@@ -1,0 +1,297 @@
+#include "xds/explain.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "pb/egret/apim/v1/apim.pb-c.h"
+#include "xds/translate/egress.h"
+#include "xds/translate/translate.h"
+
+enum { SCOPES = 5, STEPS_MAX = 1000 };
+
+struct explain {
+    const struct catalog *c;
+    const Egret__Control__V1__Config *config;
+    const struct explain_request *request;
+    struct arena *arena;
+    struct strbuf *out;
+    size_t rows;
+    const struct catalog_program *scopes[SCOPES]; /* operation, API, product, workspace, service */
+    size_t steps;
+};
+
+static void row(struct explain *e, const char *what, const char *is, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+
+static void row(struct explain *e, const char *what, const char *is, const char *fmt, ...)
+{
+    char why[700];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(why, sizeof why, fmt, args);
+    va_end(args);
+    const char *const members[][2] = {{"what", what}, {"is", is}, {"why", why}};
+    strbuf_add_str(e->out, e->rows++ == 0 ? "{" : ",{");
+    for (size_t i = 0; i < 3; i++) {
+        strbuf_printf(e->out, "%s\"%s\":", i == 0 ? "" : ",", members[i][0]);
+        strbuf_add_json(e->out, slice_of(members[i][1]));
+    }
+    strbuf_add_char(e->out, '}');
+}
+
+static bool covers(const struct catalog_subscription *s, const struct catalog_api *api)
+{
+    if (s->scope == CATALOG_SCOPE_ALL_APIS) {
+        return true;
+    }
+    if (s->scope == CATALOG_SCOPE_API) {
+        return strcmp(s->scope_name, api->resource) == 0;
+    }
+    for (size_t i = 0; i < api->product_count; i++) {
+        if (strcmp(api->products[i], s->scope_name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static const struct catalog_subscription *find_subscription(const struct explain *e)
+{
+    const char *id = e->request->key_id;
+    const struct catalog_subscription *s = catalog_find_subscription(e->c, id);
+    for (size_t i = 0; s == NULL && i < e->c->subscriptions.n; i++) {
+        const struct catalog_subscription *x = e->c->subscriptions.items[i];
+        s = strcasecmp(x->id, id) == 0 && x->workspace[0] == '\0' ? x : NULL;
+    }
+    return s;
+}
+
+static const char *open_product(const struct explain *e, const struct catalog_api *api)
+{
+    for (size_t i = 0; i < api->product_count; i++) {
+        const struct catalog_product *p = catalog_find_product(e->c, api->products[i]);
+        if (p != NULL && !p->subscription_required && p->o.closed == NULL) {
+            return p->o.name;
+        }
+    }
+    return NULL;
+}
+
+/* Why the key opens nothing, or NULL. */
+static const char *refused(const struct explain *e, const struct catalog_subscription *s, const struct catalog_api *api)
+{
+    if (s == NULL) {
+        return "there is no such subscription";
+    }
+    if (s->o.closed != NULL) {
+        return s->o.closed;
+    }
+    if (s->primary_key == NULL && s->secondary_key == NULL) {
+        return arena_printf(e->arena, "%s:%u: no key of it is known", s->o.file, s->o.line);
+    }
+    if (s->state != CATALOG_SUBSCRIPTION_ACTIVE) {
+        return arena_printf(e->arena, "%s:%u: it is not active", s->o.file, s->o.line);
+    }
+    return covers(s, api)
+               ? NULL
+               : arena_printf(e->arena, "%s:%u: its scope does not cover %s", s->o.file, s->o.line, api->resource);
+}
+
+/* NULL: 401. "": no product. */
+static const char *choose_product(struct explain *e, const struct catalog_api *api)
+{
+    bool has_key = e->request->key_id[0] != '\0';
+    const struct catalog_subscription *s = has_key ? find_subscription(e) : NULL;
+    const char *why = has_key ? refused(e, s, api) : "no key is given", *open = open_product(e, api);
+    if (why == NULL) {
+        row(e, "key", s->o.name, "%s:%u: active, scope %s", s->o.file, s->o.line,
+            s->scope_name[0] == '\0' ? "all APIs" : s->scope_name);
+        bool product = s->scope == CATALOG_SCOPE_PRODUCT;
+        row(e, "product", product ? s->scope_name : "none",
+            product ? "the scope of the key" : "the key's scope is no product");
+        return product ? s->scope_name : "";
+    }
+    row(e, "key", has_key ? e->request->key_id : "none", "%s", why);
+    if (open != NULL) {
+        row(e, "product", open, "an open product that holds the API");
+        return open;
+    }
+    if (!has_key && !api->subscription_required) {
+        row(e, "product", "none", "the API needs no subscription");
+        return "";
+    }
+    row(e, "answer", "401", "%s", has_key ? "the key is not valid for this API" : "the API needs a subscription key");
+    return NULL;
+}
+
+static const struct catalog_program *program(const struct explain *e, const char *name)
+{
+    return name[0] == '\0' ? NULL : catalog_find_program(e->c, name);
+}
+
+static const char *step_name(const struct policy_instruction *i)
+{
+    if (i->op == POLICY_CLOSED) {
+        return "closed";
+    }
+    if (i->op == POLICY_SET_BACKEND_SERVICE) {
+        return "set-backend-service";
+    }
+    const ProtobufCFieldDescriptor *f =
+        i->message == NULL ? NULL
+                           : protobuf_c_message_descriptor_get_field(&egret__apim__v1__instruction__descriptor,
+                                                                     (unsigned)i->message->op_case);
+    return f != NULL ? f->name : i->op == POLICY_FORWARD_REQUEST ? "forward-request" : "step";
+}
+
+static void walk_section(struct explain *e, enum policy_section section, size_t scope)
+{
+    while (scope < SCOPES && e->scopes[scope] == NULL) {
+        scope++;
+    }
+    if (scope == SCOPES) {
+        if (section == POLICY_BACKEND) {
+            row(e, "backend step", "forward-request", "what stands behind the widest document's <base/>");
+        }
+        return;
+    }
+    const struct catalog_program *p = e->scopes[scope];
+    const struct policy_list *list = &p->policy->sections[section];
+    for (size_t i = 0; i < list->n && e->steps < STEPS_MAX; i++) {
+        const struct policy_instruction *in = &list->items[i];
+        if (in->op == POLICY_BASE) {
+            walk_section(e, section, scope + 1);
+            continue;
+        }
+        e->steps++;
+        row(e, arena_printf(e->arena, "%s step", policy_section_name(section)), step_name(in), "%s:%u%s%s",
+            catalog_program_file(p, in), catalog_program_line(p, in), in->reason == NULL ? "" : ": ",
+            in->reason == NULL ? "" : in->reason);
+    }
+}
+
+static void tell_steps(struct explain *e, const struct catalog_api *api, const struct catalog_operation *op,
+                       const char *product)
+{
+    const struct catalog_product *p = product[0] == '\0' ? NULL : catalog_find_product(e->c, product);
+    e->scopes[0] = program(e, op->program);
+    e->scopes[1] = program(e, api->program);
+    e->scopes[2] = p == NULL ? NULL : program(e, p->program);
+    e->scopes[3] = program(e, api->workspace_program);
+    e->scopes[4] = program(e, api->service_program);
+    for (enum policy_section s = POLICY_INBOUND; s <= POLICY_ON_ERROR; s++) {
+        walk_section(e, s, 0);
+    }
+}
+
+static void tell_backend(struct explain *e, const struct catalog_api *api, const struct catalog_operation *op,
+                         const char *product)
+{
+    const char *name = op->context_count > 0 ? op->contexts[0].backend : "";
+    for (size_t i = 0; i < op->context_count; i++) {
+        name = strcmp(op->contexts[i].product, product) == 0 ? op->contexts[i].backend : name;
+    }
+    const struct catalog_backend *b = name[0] == '\0' ? NULL : catalog_find_backend(e->c, name);
+    if (b == NULL) {
+        row(e, "backend", "none", "a policy answers");
+        row(e, "answer", "policy", "the backend is not called");
+        return;
+    }
+    row(e, "backend", b->o.name, "%s:%u: %s%s", b->o.file, b->o.line, b->url,
+        strcmp(name, api->backend) == 0 ? ", the API's serviceUrl" : ", set by a policy");
+    row(e, "cluster", translate_cluster_name(e->arena, e->config, b), "scheme, host, port and way out of the backend");
+    struct egress_route route = egress_find(e->config, b->host, b->port);
+    if (route.gateway == NULL) {
+        row(e, "egress", "direct", "no entry of egress: names %s:%u", b->host, b->port);
+    } else {
+        row(e, "egress", route.gateway->name, "an entry of egress: names %s:%u", b->host, b->port);
+        row(e, "pool", route.pool == NULL ? "none" : route.pool->name, "%s%s",
+            route.pool == NULL ? "the gateway's own address" : "leaves from ",
+            route.pool == NULL ? "" : egress_source(route.pool, b->host));
+    }
+    row(e, "answer", "backend", "the request goes to %s", b->url);
+}
+
+static void decide(struct explain *e)
+{
+    struct explain_url url = explain_split(e->arena, e->request->url);
+    struct explain_match m = explain_api(e->c, e->arena, &url);
+    if (m.api == NULL) {
+        row(e, "answer", "404", "%s", m.why);
+        return;
+    }
+    row(e, "api", m.api->o.name, "%s", m.why);
+    row(e, "revision", m.api->revision, "%s", m.api->is_current ? "the current one" : "named in the URL, online");
+    bool secure = strcasecmp(url.scheme, "https") == 0 || strcasecmp(url.scheme, "wss") == 0;
+    if (url.scheme[0] != '\0' && !(secure ? m.api->https : m.api->http)) {
+        row(e, "answer", "404", "%s:%u: %s is not among the API's protocols", m.api->o.file, m.api->o.line, url.scheme);
+        return;
+    }
+    size_t others = 0;
+    const struct catalog_operation *op = explain_operation(m.api, e->request->method, m.rest, &url, &others);
+    if (op == NULL && m.api->o.closed == NULL) {
+        row(e, "answer", "404", "no operation of it has method %s and a template that fits \"/%s\"", e->request->method,
+            m.rest);
+        return;
+    }
+    if (op != NULL) {
+        row(e, "operation", op->id, "%s %s%s", op->method, op->url_template,
+            others == 0 ? "" : "; more precise than the others that fit");
+    }
+    const char *product = choose_product(e, m.api);
+    const char *closed = e->c->closed != NULL            ? e->c->closed
+                         : m.api->o.closed != NULL       ? m.api->o.closed
+                         : op == NULL || product == NULL ? NULL
+                                                         : catalog_operation_closed(op, product);
+    if (product == NULL) {
+        return;
+    }
+    if (op != NULL) {
+        tell_steps(e, m.api, op, product);
+    }
+    if (closed != NULL || op == NULL) {
+        row(e, "answer", "501", "%s", closed == NULL ? "closed" : closed);
+        return;
+    }
+    tell_backend(e, m.api, op, product);
+}
+
+void explain_route(const struct catalog *catalog, const Egret__Control__V1__Config *config,
+                   const struct explain_request *request, struct strbuf *out)
+{
+    struct explain e = {.c = catalog, .config = config, .request = request, .arena = arena_create(0), .out = out};
+    strbuf_add_char(out, '[');
+    decide(&e);
+    strbuf_add_char(out, ']');
+    arena_destroy(&e.arena);
+}
+
+void explain_apis(const struct catalog *c, struct strbuf *out)
+{
+    strbuf_add_char(out, '[');
+    for (size_t i = 0; i < c->apis.n; i++) {
+        const struct catalog_api *a = c->apis.items[i];
+        const char *const texts[][2] = {
+            {"name", a->o.name},    {"path", a->path},   {"version", a->version}, {"revision", a->revision},
+            {"type", a->type_text}, {"file", a->o.file}, {"backend", a->backend}, {"display_name", a->display_name}};
+        strbuf_add_str(out, i == 0 ? "{" : ",{");
+        for (size_t k = 0; k < sizeof texts / sizeof texts[0]; k++) {
+            strbuf_printf(out, "\"%s\":", texts[k][0]);
+            strbuf_add_json(out, slice_of(texts[k][1]));
+            strbuf_add_char(out, ',');
+        }
+        strbuf_printf(out, "\"current\":%s,\"online\":%s,\"stale\":%s,\"operations\":%zu,\"open\":%zu,\"closed\":",
+                      a->is_current ? "true" : "false", a->is_online ? "true" : "false", a->o.stale ? "true" : "false",
+                      a->operation_count, c->closed != NULL ? 0 : a->open_operations);
+        const char *closed = c->closed != NULL ? c->closed : a->o.closed;
+        if (closed == NULL) {
+            strbuf_add_str(out, "null");
+        } else {
+            strbuf_add_json(out, slice_of(closed));
+        }
+        strbuf_add_char(out, '}');
+    }
+    strbuf_add_char(out, ']');
+}
