@@ -69,8 +69,9 @@ void mem_wipe(void *p, size_t n)
     }
 }
 
-/* Size classes are powers of two from 64 bytes to 256 KB; each list keeps at most LIST_BYTES. */
-enum { CLASS_MIN_SHIFT = 6, CLASS_COUNT = 13, LIST_BYTES = 4 << 20 };
+/* Size classes from 32 bytes to 256 KB, four to each doubling: what lives as long as a connection shall not be rounded
+ * up by much. Each list keeps at most LIST_BYTES. */
+enum { CLASS_MIN_SHIFT = 5, STEP_SHIFT = 2, DOUBLINGS = 13, CLASS_COUNT = (DOUBLINGS << STEP_SHIFT) + 1, LIST_BYTES = 2 << 20 };
 
 struct free_block {
     struct free_block *next;
@@ -100,7 +101,18 @@ static unsigned class_of(size_t n)
     if (n <= (size_t)1 << CLASS_MIN_SHIFT) {
         return 0;
     }
-    return (unsigned)(sizeof(unsigned long long) * 8 - CLASS_MIN_SHIFT) - (unsigned)__builtin_clzll(n - 1);
+    unsigned shift = 63 - (unsigned)__builtin_clzll(n - 1);
+    unsigned step = (unsigned)((n - 1) >> (shift - STEP_SHIFT)) & ((1U << STEP_SHIFT) - 1);
+    return ((shift - CLASS_MIN_SHIFT) << STEP_SHIFT) + step + 1;
+}
+
+static size_t class_size(unsigned c)
+{
+    if (c == 0) {
+        return (size_t)1 << CLASS_MIN_SHIFT;
+    }
+    unsigned shift = CLASS_MIN_SHIFT + ((c - 1) >> STEP_SHIFT), step = (c - 1) & ((1U << STEP_SHIFT) - 1);
+    return ((size_t)1 << shift) + ((size_t)(step + 1) << (shift - STEP_SHIFT));
 }
 
 void *pool_alloc(size_t n, size_t *cap)
@@ -114,7 +126,7 @@ void *pool_alloc(size_t n, size_t *cap)
         }
         return p;
     }
-    *cap = (size_t)1 << (c + CLASS_MIN_SHIFT);
+    *cap = class_size(c);
     struct free_list *list = &free_lists[c];
     if (pools_on && list->head != NULL) {
         struct free_block *b = list->head;
@@ -135,7 +147,7 @@ void pool_free(void *p, size_t cap)
         return;
     }
     unsigned c = class_of(cap);
-    cap = c < CLASS_COUNT ? (size_t)1 << (c + CLASS_MIN_SHIFT) : cap; /* the caller may only know what it asked for */
+    cap = c < CLASS_COUNT ? class_size(c) : cap; /* the caller may only know what it asked for */
     if (!pools_on || c >= CLASS_COUNT || free_lists[c].bytes + cap > LIST_BYTES) {
         free(p);
         return;

@@ -22,7 +22,7 @@ struct connection {
     struct sniff_hello *hello;
     int64_t bucket_us, budget_us; /* requests_per_second */
     struct connection_view view;
-    struct transport_info info; /* of a raw session's transport: a copy that lives as long as this */
+    struct transport_info *info; /* of a raw session's transport: a copy that lives as long as this */
 };
 
 static unsigned slot(const struct connection *c)
@@ -35,6 +35,7 @@ static void connection_free(void *p)
     struct connection *c = p;
     listener_conf_unref(&c->view.listener);
     mem_free(c->hello);
+    mem_free(c->info);
     mem_free(c);
 }
 
@@ -140,8 +141,9 @@ static void connection_start(struct connection *c)
         return;
     case CHAIN_TCP:
         c->state = CONNECTION_RAW;
-        c->info = c->transport->info;
-        c->view.info = &c->info;
+        c->info = mem_alloc(sizeof *c->info);
+        *c->info = c->transport->info;
+        c->view.info = c->info;
         struct transport *t = c->transport;
         c->transport = NULL;
         d->options.events->on_raw(d->options.ctx, c, &c->view, &t);

@@ -19,7 +19,9 @@ static void on_socket_write(evutil_socket_t fd, short what, void *arg);
 
 static void socket_free(void *obj)
 {
-    mem_free(obj);
+    struct socket_transport *s = obj;
+    mem_free(s->write_event);
+    mem_free(s);
 }
 
 void socket_release(struct socket_transport *s, bool reset)
@@ -149,10 +151,14 @@ void socket_stop_reading(struct socket_transport *s)
 
 void socket_arm_write(struct socket_transport *s, bool on)
 {
+    if (on && s->write_event == NULL) {
+        s->write_event = mem_alloc(sizeof *s->write_event);
+        event_assign(s->write_event, loop_base(s->t.loop), s->fd, EV_WRITE | EV_PERSIST, on_socket_write, s);
+    }
     if (on && !s->write_armed) {
-        event_add(&s->write_event, NULL);
+        event_add(s->write_event, NULL);
     } else if (!on && s->write_armed) {
-        event_del(&s->write_event);
+        event_del(s->write_event);
     }
     s->write_armed = on;
 }
@@ -174,7 +180,9 @@ bool socket_send(struct socket_transport *s)
         for (size_t i = 0; i < msg.msg_iovlen; i++) {
             offered += iov[i].iov_len;
         }
-        ssize_t n = sendmsg(s->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+        /* One piece, the usual case, costs the kernel less without the vector. */
+        ssize_t n = msg.msg_iovlen == 1 ? send(s->fd, iov[0].iov_base, iov[0].iov_len, MSG_NOSIGNAL | MSG_DONTWAIT)
+                                        : sendmsg(s->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (n < 0 && errno == EINTR) {
             continue;
         }
@@ -392,7 +400,6 @@ void socket_watch(struct socket_transport *s, int fd)
 {
     s->fd = fd;
     event_assign(&s->read_event, loop_base(s->t.loop), fd, EV_READ | EV_PERSIST, on_socket_read, s);
-    event_assign(&s->write_event, loop_base(s->t.loop), fd, EV_WRITE | EV_PERSIST, on_socket_write, s);
 }
 
 void socket_connected(struct socket_transport *s)

@@ -16,7 +16,8 @@ struct socket_transport {
     struct transport t;
     enum socket_state state;
     int fd;
-    struct event read_event, write_event;
+    struct event read_event;
+    struct event *write_event; /* made when it is first needed: most sockets never wait for room */
     bool reading, write_armed; /* in libevent */
     struct hangup_watch hangup;
     struct buf out;
