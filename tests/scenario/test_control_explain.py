@@ -33,6 +33,7 @@ def control(tmp_path_factory):
     a.api("deeper", "https://conf.partner.test/api", path="orders/deep", subscriptionRequired=False, protocols=["https"])
     a.api("closed", "http://10.1.2.3", path="closed", type="odata")
     a.api("open", "http://10.1.2.3", path="open")
+    a.api("graph", "http://10.1.2.3/graphql", path="graph", type="graphql", subscriptionRequired=False)
     a.put("version sets/s/versionSetInformation.json", {"properties": {"displayName": "s", "versioningScheme": "Segment"}})
     a.api("versioned", "http://10.1.2.3", path="orders", apiVersion="v7", apiVersionSetId="/apiVersionSets/s")
     a.product("starter", ["orders"])
@@ -81,6 +82,8 @@ def explain(control, method, url, key=None):
                                          "cluster": "https/conf.partner.test:443@eu", "answer": "backend"}),
     ("GET", "http://api.test/orders/deep/items", None, {"answer": "404"}),
     ("GET", "/open/items", None, {"product": "products/free", "answer": "backend"}),
+    ("POST", "/graph", None, {"operation": "graphql-post", "answer": "backend"}),
+    ("GET", "/graph?query={a}", None, {"operation": "graphql-get", "answer": "backend"}),
     ("GET", "/nowhere", "acme", {"answer": "404"}),
 ])
 def test_a_route_is_explained(control, method, url, key, expected):
@@ -121,14 +124,13 @@ PUBLISHED = {  # folder: (closing line, status, beginnings of the problems' line
     "function-app": ("0 apis, 0 operations, 0 products, 0 subscriptions served, 1 apis left out", 1, [
         "apis/dev1-api/policy.xml:16: its backend backends/dev1-api-backend is closed: ",
         "backends/dev1-api-backend/backendInformation.json:5:28: named value {{dev1-api-function-app-key}}: its value"]),
-    "lab": ("2 apis, 14 operations, 1 products, 0 subscriptions served, 6 apis left out", 0, [
+    "lab": ("3 apis, 16 operations, 1 products, 0 subscriptions served, 5 apis left out", 0, [
         "apis/helloworldfromfuncapp/apiInformation.json:12:19: the URL does not begin with http:// or https://",
         "apis/helloworldfromfuncapp/specification.yaml:7:25: did not find expected key",
         "apis/helloworldfromlogicapp/apiInformation.json:12:20: expected a value",
         "apis/helloworldfromlogicapp/specification.yaml:7:25: did not find expected key",
         "apis/myversionedapi-v2/apiInformation.json:5:25: expected a value",
         "apis/myversionedapi/apiInformation.json:9:13: it would answer for apis/myversionedapi-v2;rev=1",
-        "apis/spacex/apiInformation.json:18:13: ",
         "backends/LogicApp_helloworldfromlogicapp_rg-apim-lab_77fadbdc74f14ce88962b34400a1f170/backendInformation.json:6:12: ",
         "backends/helloworldfromfuncapp/backendInformation.json:5:28: named value {{helloworldfromfuncapp-key}}: ",
         "policy fragments/ForwardContext/policy.xml:3: "]),

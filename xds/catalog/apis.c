@@ -39,7 +39,7 @@ static void read_type(struct build *b, struct api_head *h, struct catalog_api *a
             api->type = TYPES[i].type;
         }
     }
-    if (api->type != CATALOG_API_HTTP) {
+    if (api->type != CATALOG_API_HTTP && api->type != CATALOG_API_GRAPHQL) {
         close_head(h, closure_at(b, props_get(h->props, "type"), h->info->path, "APIs of type %s are not supported yet",
                                  api->type_text));
     }

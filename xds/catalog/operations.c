@@ -9,6 +9,7 @@ struct linking {
     struct build *b;
     const struct api_head *h;
     struct catalog_api *api;
+    const struct openapi *spec;
     const struct catalog_program *scopes[SCOPES];
     const struct catalog_program **of_operation; /* by index in the specification */
     const char *api_backend;                     /* "" = none */
@@ -161,7 +162,7 @@ static size_t find_operation(struct build *b, const struct openapi *spec, const 
 /* Returns true when some policy folder belongs to no operation. */
 static bool assign_policies(struct linking *l)
 {
-    const struct openapi *spec = l->h->spec->spec;
+    const struct openapi *spec = l->spec;
     bool orphan = false;
     for (size_t i = 0; i < l->h->operation_policies.n; i++) {
         const struct artifact *a = l->h->operation_policies.items[i];
@@ -208,14 +209,29 @@ static void fill_operation(struct linking *l, const struct openapi_operation *fr
     op->program = l->scopes[0] == NULL ? "" : arena_str(arena, slice_of(l->scopes[0]->o.name));
 }
 
+/* A pass-through GraphQL API: queries as a body or in the URL, on the API's own path; what they say is the backend's. */
+static const struct openapi_operation GRAPHQL_OPERATIONS[] = {
+    {.id = "graphql-post", .method = "POST", .url_template = "/", .line = 1},
+    {.id = "graphql-get", .method = "GET", .url_template = "/", .line = 1},
+};
+static const struct openapi GRAPHQL = {.operations = GRAPHQL_OPERATIONS, .n = 2};
+
+static const struct openapi *specification(const struct api_head *h, const struct catalog_api *api)
+{
+    if (api->type == CATALOG_API_GRAPHQL) {
+        return &GRAPHQL;
+    }
+    return h->spec == NULL ? NULL : h->spec->spec;
+}
+
 void api_operations(struct build *b, const struct api_head *h, struct catalog_api *api)
 {
-    const struct openapi *spec = h->spec == NULL ? NULL : h->spec->spec;
+    const struct openapi *spec = specification(h, api);
     if (spec == NULL || spec->n == 0) {
         return;
     }
     size_t n = spec->n, contexts = api->product_count + 1;
-    struct linking l = {.b = b, .h = h, .api = api, .api_backend = api->backend};
+    struct linking l = {.b = b, .h = h, .api = api, .spec = spec, .api_backend = api->backend};
     l.of_operation = arena_zalloc(b->arena, n * sizeof *l.of_operation);
     l.scopes[1] = *api->program == '\0' ? NULL : program_of(b, api->program);
     l.scopes[3] = *api->workspace_program == '\0' ? NULL : program_of(b, api->workspace_program);

@@ -499,6 +499,7 @@ static void an_api_that_cannot_be_served_is_closed_in_its_place(void **state)
     fixture_init(&f);
     fixture_api(&f, "none", "none", NULL, "");
     fixture_api(&f, "graph", "graph", SPEC_ONE, ", \"type\": \"graphql\"");
+    fixture_api(&f, "soap", "soap", SPEC_ONE, ", \"type\": \"soap\"");
     fixture_api(&f, "odd", "odd", SPEC_ONE, ", \"type\": \"odata\"");
     fixture_api(&f, "wadl", "wadl", NULL, "");
     tree_write(&f.tree, "apis/wadl/specification.wadl", "<application/>");
@@ -509,9 +510,15 @@ static void an_api_that_cannot_be_served_is_closed_in_its_place(void **state)
     fixture_api(&f, "open", "open", SPEC_ONE, "");
     const struct catalog *c = fixture_build(&f);
     assert_non_null(strstr(api_of(c, "apis/none;rev=1")->o.closed, "no specification"));
-    assert_string_equal(api_of(c, "apis/graph;rev=1")->o.closed,
-                        "apis/graph/apiInformation.json:1: APIs of type graphql are not supported yet");
-    assert_string_equal(api_of(c, "apis/graph;rev=1")->path, "graph");
+    const struct catalog_api *graph = api_of(c, "apis/graph;rev=1"); /* passed through, whatever its specification */
+    assert_null(graph->o.closed);
+    assert_int_equal(graph->open_operations, 2);
+    assert_string_equal(graph->operations[0].method, "POST");
+    assert_string_equal(graph->operations[1].method, "GET");
+    assert_string_equal(graph->operations[1].url_template, "/");
+    assert_string_equal(api_of(c, "apis/soap;rev=1")->o.closed,
+                        "apis/soap/apiInformation.json:1: APIs of type soap are not supported yet");
+    assert_string_equal(api_of(c, "apis/soap;rev=1")->path, "soap");
     assert_non_null(strstr(api_of(c, "apis/odd;rev=1")->o.closed, "type odata"));
     assert_non_null(strstr(api_of(c, "apis/wadl;rev=1")->o.closed, "only specifications in OpenAPI"));
     assert_non_null(api_of(c, "apis/bad;rev=1")->o.closed);

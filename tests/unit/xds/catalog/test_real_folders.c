@@ -17,8 +17,8 @@ struct expected {
 };
 
 static const struct expected FOLDERS[] = {
-    {"official", NULL, {8, 2, 2, 11, 4, 9, 0}, 7, 8, 0, 2, {4, 4, 1, 0, 4}},
-    {"lab", NULL, {8, 2, 0, 8, 6, 8, 0}, 18, 10, 0, 0, {2, 14, 1, 0, 6}},
+    {"official", NULL, {8, 2, 2, 11, 4, 9, 0}, 9, 9, 0, 2, {4, 4, 1, 0, 4}},
+    {"lab", NULL, {8, 2, 0, 8, 6, 8, 0}, 20, 9, 0, 0, {3, 16, 1, 0, 5}},
     {"function-app", NULL, {1, 1, 0, 1, 2, 2, 0}, 1, 2, 0, 0, {0, 0, 0, 0, 1}},
     {"function-app",
      "namedValues:\n  - {name: dev1-api-function-app-key, properties: {value: abc}}\n"
@@ -27,7 +27,7 @@ static const struct expected FOLDERS[] = {
     {"lab", /* without its own service policy: what is readable is served */
      "policies:\n  - {name: policy, properties: {value: <policies/>}}\n"
      "namedValues:\n  - {name: helloworldfromfuncapp-key, properties: {value: abc}}\n",
-     {8, 2, 0, 8, 6, 8, 0}, 18, 9, 0, 0, {2, 14, 1, 0, 6}},
+     {8, 2, 0, 8, 6, 8, 0}, 20, 8, 0, 0, {3, 16, 1, 0, 5}},
 };
 
 static bool find_folder(const char *name, char *out, size_t n)
