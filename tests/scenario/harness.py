@@ -17,7 +17,7 @@ CONTROL = os.path.join(os.environ.get("EGRET_CONTROL_BUILD", BUILD), "bin/egret-
 CTL = os.path.join(BUILD, "bin/egretctl")
 ENVOY = os.path.join(ROOT, "build/venv/bin/envoy")
 SHARED = os.environ.get("EGRET_SHARED", os.path.join(ROOT, "../shared"))
-SANITIZER = re.compile(r"AddressSanitizer|LeakSanitizer|ThreadSanitizer|runtime error:")
+SANITIZER = re.compile(r"ERROR: AddressSanitizer|ERROR: LeakSanitizer|ThreadSanitizer|runtime error:")
 
 
 def free_port(host="127.0.0.1"):
@@ -51,6 +51,8 @@ class Process:
 
     def __init__(self, args, log, env=None):
         self.args, self.log_path = args, str(log)
+        if os.path.basename(args[0]) == "egret-control":
+            env = {"LSAN_OPTIONS": "suppressions=" + os.path.join(ROOT, "tests/lsan.supp"), **(env or {})}
         self.log = open(self.log_path, "wb")
         self.proc = subprocess.Popen(args, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
                                      env={**os.environ, **(env or {})})

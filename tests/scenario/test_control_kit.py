@@ -178,7 +178,8 @@ mac_keys: [ {{ id: k1, file: {self.mac_key} }} ]
         self.process = subprocess.Popen(
             [os.path.join(BIN, "egret-control"), "--config", os.path.join(self.folder, "control.yaml"), "--folder",
              self.artifacts.folder, "--overrides", self.artifacts.overrides, "-l", "debug"],
-            stdout=self.log, stderr=self.log)
+            stdout=self.log, stderr=self.log,
+            env={**os.environ, "LSAN_OPTIONS": "suppressions=" + os.path.join(ROOT, "tests", "lsan.supp")})
         if wait:
             eventually(lambda: self.process.poll() is None and self.get("/status") is not None)
         return self

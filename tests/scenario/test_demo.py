@@ -7,7 +7,8 @@ from harness import BUILD, ROOT
 
 
 def test_every_verdict_of_the_demo_is_pass():
-    env = {**os.environ, "EGRET_BIN": os.path.join(BUILD, "bin")}
+    env = {**os.environ, "EGRET_BIN": os.path.join(BUILD, "bin"),
+           "LSAN_OPTIONS": "suppressions=" + os.path.join(ROOT, "tests/lsan.supp")}
     run = subprocess.run([os.path.join(ROOT, "deploy/demo"), "--check", "--no-build", "--rate", "5", "--bound", "20"], env=env,
                          capture_output=True, text=True, timeout=300)
     lines = run.stdout.strip().split("\n")

@@ -36,7 +36,7 @@ BAD = [
 def test_a_bad_static_config_is_refused_with_file_line_column_and_field(stage, what, text, where):
     status, output, path = validate(stage, text)
     assert status == 1 and f"{path}{where}" in output, output
-    harness.SANITIZER.search(output) is None
+    assert harness.SANITIZER.search(output) is None
 
 
 def test_a_missing_file_and_a_wrong_flag_say_so(stage):
