@@ -1,5 +1,6 @@
 #include "xds/app.h"
 
+#include <malloc.h>
 #include <signal.h>
 
 #include "base/clock.h"
@@ -69,6 +70,8 @@ static void rescan(struct app *app)
     int64_t start = clock_mono_us();
     bool ok = folder_rescan(app->folder, &changed, &err);
     after_scan(app, ok, changed, &err, start);
+    pool_trim(); /* what a whole pass needed meanwhile is not needed for the edits that follow */
+    malloc_trim(0);
 }
 
 struct paths {
