@@ -103,7 +103,6 @@ def test_a_request_without_an_answer_times_out():
     backend.stop()
 
 
-@pytest.mark.skipif(shutil.which("nghttpd", path=os.environ["PATH"] + ":/usr/sbin") is None, reason="SKIPPED: no nghttpd here")
 def test_http2_over_tls_shares_connections_and_ends_on_a_signal(tmp_path):
     pki = Pki(tmp_path / "pki")
     cert, key = pki.issue("server", "DNS:load.test")
