@@ -231,6 +231,7 @@ struct client_side *h1_client_create(struct transport *t, const struct http_clie
     c->events = events;
     c->ctx = ctx;
     c->in_limit = connection_limit(t, config->buffer_limit);
+    connection_hold_head(t, config->h1.max_head_bytes);
     c->info_text = transport_info_copy(&c->info, &t->info);
     loop_task_init(&c->turn, run_turn);
     loop_task_init(&c->over, run_over);

@@ -336,6 +336,7 @@ struct server_side *h1_server_create(struct transport *t, const struct http_serv
     c->events = events;
     c->ctx = ctx;
     c->in_limit = connection_limit(t, config->buffer_limit);
+    connection_hold_head(t, config->h1.max_head_bytes);
     c->info_text = transport_info_copy(&c->info, &t->info);
     timer_init(&c->timer, c->loop, on_timer);
     loop_task_init(&c->turn, run_turn);

@@ -16,6 +16,13 @@ size_t connection_limit(struct transport *t, uint32_t buffer_limit)
     return limit;
 }
 
+void connection_hold_head(struct transport *t, size_t max_head_bytes)
+{
+    if (t->in_limit <= max_head_bytes) {
+        t->in_limit = max_head_bytes + 1;
+    }
+}
+
 char *transport_info_copy(struct transport_info *to, const struct transport_info *from)
 {
     *to = *from;

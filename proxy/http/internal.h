@@ -51,6 +51,8 @@ struct client_side *h2_client_create(struct transport *t, const struct http_clie
 
 /* Applies per_connection_buffer_limit_bytes to the transport; what it allows one stream to keep unread or unsent. */
 size_t connection_limit(struct transport *t, uint32_t buffer_limit);
+/* A head is taken only when it is whole: reading goes on until it is, or is too long. */
+void connection_hold_head(struct transport *t, size_t max_head_bytes);
 
 /* Memory a stream lives in goes at the end of the turn: its owner may release it from within an event. */
 void arena_free_later(struct loop *loop, struct arena *arena);

@@ -163,3 +163,20 @@ def test_head_204_and_304_have_no_body(stage, kind):
             assert curl(f"http://127.0.0.1:{port}{path}")[0] == status
     status, headers, body, _ = curl("-I", f"http://127.0.0.1:{port}/x")
     assert (status, headers["content-length"], body) == (200, "5", b"")
+
+
+def test_a_head_longer_than_what_is_read_ahead_still_comes_whole(stage, kind):
+    """In two pieces, the first beyond 64 KiB and without the head's end."""
+    import socket
+    import time
+    value = b"v" * 70000
+    b = stage.backend(lambda r: ("200 OK", [("x-size", str(len(r.header("x-long") or ""))), ("x-big", value.decode())], b"ok"))
+    port = start(stage, kind, [{"match": {"prefix": "/"}, "route": to("b")}], {"b": b}, max_request_headers_kb=96)
+    with socket.create_connection(("127.0.0.1", port), 10) as s:
+        s.sendall(b"GET / HTTP/1.1\r\nhost: x\r\nx-long: " + value)
+        time.sleep(0.3)
+        s.sendall(b"\r\nconnection: close\r\n\r\n")
+        got = b""
+        while more := s.recv(65536):
+            got += more
+    assert got.startswith(b"HTTP/1.1 200 ") and b"x-size: 70000" in got.lower() and got.endswith(b"ok")
