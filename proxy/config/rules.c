@@ -66,12 +66,11 @@ static const struct support_rule rules[] = {
 
     {CLUSTER "Cluster",
      "name type eds_cluster_config connect_timeout per_connection_buffer_limit_bytes lb_policy circuit_breakers "
-     "dns_refresh_rate dns_lookup_family upstream_bind_config transport_socket common_lb_config alt_stat_name "
+     "dns_refresh_rate dns_lookup_family upstream_bind_config transport_socket alt_stat_name "
      "load_assignment typed_extension_protocol_options respect_dns_ttl upstream_connection_options "
      "http_protocol_options http2_protocol_options common_http_protocol_options upstream_http_protocol_options "
      "protocol_selection max_requests_per_connection load_balancing_policy"},
     {CLUSTER "Cluster.EdsClusterConfig", "*"},
-    {CLUSTER "Cluster.CommonLbConfig", "healthy_panic_threshold"},
     {CLUSTER "CircuitBreakers", "thresholds"},
     {CLUSTER "CircuitBreakers.Thresholds", "priority max_connections max_pending_requests max_requests max_retries"},
     {CLUSTER "UpstreamConnectionOptions", "tcp_keepalive"},
@@ -96,8 +95,8 @@ static const struct support_rule rules[] = {
 
     {HCM "HttpConnectionManager",
      "codec_type stat_prefix rds route_config http_filters http_protocol_options http2_protocol_options server_name "
-     "drain_timeout access_log use_remote_address generate_request_id forward_client_cert_details "
-     "set_current_client_cert_details proxy_100_continue xff_num_trusted_hops skip_xff_append via upgrade_configs "
+     "access_log use_remote_address generate_request_id forward_client_cert_details "
+     "set_current_client_cert_details proxy_100_continue skip_xff_append via upgrade_configs "
      "stream_idle_timeout delayed_close_timeout request_timeout max_request_headers_kb normalize_path "
      "preserve_external_request_id merge_slashes server_header_transformation common_http_protocol_options "
      "always_set_request_id_in_response strip_matching_host_port request_headers_timeout strip_any_host_port "
@@ -119,7 +118,7 @@ static const struct support_rule rules[] = {
      "request_headers_to_remove validate_clusters most_specific_header_mutations_wins "
      "max_direct_response_body_size_bytes ignore_port_in_host_matching typed_per_filter_config"},
     {ROUTE "VirtualHost", "name domains routes require_tls request_headers_to_add response_headers_to_add "
-                          "response_headers_to_remove request_headers_to_remove typed_per_filter_config retry_policy"},
+                          "response_headers_to_remove request_headers_to_remove typed_per_filter_config"},
     {ROUTE "Route", "match route redirect direct_response metadata request_headers_to_add response_headers_to_add "
                     "response_headers_to_remove request_headers_to_remove typed_per_filter_config name"},
     {ROUTE "WeightedCluster", "clusters total_weight"},
@@ -133,7 +132,7 @@ static const struct support_rule rules[] = {
     {ROUTE "QueryParameterMatcher", "*"},
     {ROUTE "RouteAction",
      "cluster cluster_header weighted_clusters prefix_rewrite host_rewrite_literal auto_host_rewrite "
-     "host_rewrite_header timeout retry_policy priority hash_policy cluster_not_found_response_code max_grpc_timeout "
+     "host_rewrite_header timeout cluster_not_found_response_code "
      "idle_timeout upgrade_configs regex_rewrite max_stream_duration append_x_forwarded_host"},
     {ROUTE "RouteAction.UpgradeConfig", "*"},
     {ROUTE "RouteAction.HashPolicy", "header cookie connection_properties query_parameter terminal"},
@@ -141,7 +140,7 @@ static const struct support_rule rules[] = {
     {ROUTE "RouteAction.HashPolicy.Cookie", "name ttl path"},
     {ROUTE "RouteAction.HashPolicy.ConnectionProperties", "*"},
     {ROUTE "RouteAction.HashPolicy.QueryParameter", "*"},
-    {ROUTE "RouteAction.MaxStreamDuration", "max_stream_duration grpc_timeout_header_max"},
+    {ROUTE "RouteAction.MaxStreamDuration", "max_stream_duration"},
     {ROUTE "RetryPolicy", "retry_on num_retries per_try_timeout retry_host_predicate host_selection_retry_max_attempts "
                           "retriable_status_codes retry_back_off"},
     {ROUTE "RetryPolicy.RetryHostPredicate", "*"},
@@ -168,7 +167,7 @@ static const struct support_rule rules[] = {
     {TLS "GenericSecret", "secret"},
 
     {UPSTREAM, "common_http_protocol_options upstream_http_protocol_options explicit_http_config "
-               "use_downstream_protocol_config auto_config"},
+               "auto_config"},
     {UPSTREAM ".ExplicitHttpConfig", "*"},
     {UPSTREAM ".UseDownstreamHttpConfig", "*"},
     {UPSTREAM ".AutoHttpConfig", "*"},

@@ -26,6 +26,7 @@ BAD = [
     ("unknown field", "static_resources:\n  clusters:\n  - name: a\n    colour: red\n", ":4:5: static_resources.clusters[0].colour"),
     ("wrong type", "static_resources:\n  clusters:\n  - name: a\n    connect_timeout: soon\n", ":4:22: static_resources.clusters[0].connect_timeout"),
     ("not built", "static_resources:\n  clusters:\n  - name: a\n    type: STATIC\n    outlier_detection: {}\n", ":5:"),
+    ("read but not carried out", "static_resources:\n  clusters:\n  - name: a\n    common_lb_config: { healthy_panic_threshold: { value: 10 } }\n", ":4:"),
     ("unknown enum", "static_resources:\n  clusters:\n  - name: a\n    lb_policy: BEST\n", ":4:16: static_resources.clusters[0].lb_policy"),
     ("duplicate key", "admin: {}\nadmin: {}\n", ":2:1:"),
     ("syntax", "static_resources: [\n", ":2:1"),
