@@ -39,7 +39,7 @@ char *fill(struct arena *arena, const char *template, ...)
             strbuf_printf(&out, "%u", va_arg(args, unsigned));
             break;
         default:
-            assert(!"template: $s, $r or $u");
+            assert(false && "template: $s, $r or $u");
         }
     }
     va_end(args);
