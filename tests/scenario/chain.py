@@ -6,6 +6,7 @@ import secrets
 import socket
 import ssl
 import subprocess
+import sys
 import threading
 import time
 
@@ -64,8 +65,8 @@ class Wire:
                 if len(self.bytes) < 1 << 24:
                     self.bytes += data
                 b.sendall(data)
-        except OSError:
-            pass
+        except OSError as e:
+            print(f"wire {a.getpeername() if a.fileno() >= 0 else a}: {e!r}", file=sys.stderr)
         for s in (a, b):
             try:
                 s.shutdown(socket.SHUT_RDWR)

@@ -7,6 +7,7 @@ import signal
 import socket
 import socketserver
 import subprocess
+import sys
 import threading
 import time
 
@@ -130,7 +131,7 @@ class Backend:
             request_queue_size = 512
 
             def handle_error(self, request, client_address):
-                pass
+                print(f"backend {self.server_address}: {client_address}: {sys.exc_info()[1]!r}", file=sys.stderr)
 
         self.server = Server((host, port), Handler)
         self.port = self.server.server_address[1]
