@@ -46,6 +46,9 @@ static bool covers(const struct catalog_subscription *s, const struct catalog_ap
     if (s->scope == CATALOG_SCOPE_ALL_APIS) {
         return true;
     }
+    if (s->scope == CATALOG_SCOPE_WORKSPACE) {
+        return strcasecmp(s->scope_name + strlen("workspaces/"), api->workspace) == 0;
+    }
     if (s->scope == CATALOG_SCOPE_API) {
         return strcmp(s->scope_name, api->resource) == 0;
     }

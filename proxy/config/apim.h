@@ -12,7 +12,7 @@
 struct apim_set;
 
 enum apim_sub_state { SUB_SUSPENDED, SUB_ACTIVE, SUB_EXPIRED, SUB_SUBMITTED, SUB_REJECTED, SUB_CANCELLED };
-enum apim_scope { SCOPE_ALL_APIS, SCOPE_PRODUCT, SCOPE_API };
+enum apim_scope { SCOPE_ALL_APIS, SCOPE_PRODUCT, SCOPE_API, SCOPE_WORKSPACE };
 
 struct apim_product {
     struct slice name, id;

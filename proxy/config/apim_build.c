@@ -90,7 +90,7 @@ static bool read_macs(struct reader *r, const struct mac_list *from, struct apim
 
 static bool read_scope(struct reader *r, const Egret__Apim__V1__Subscription *m, struct apim_subscription *s)
 {
-    static const enum apim_scope scopes[] = {SCOPE_ALL_APIS, SCOPE_PRODUCT, SCOPE_API};
+    static const enum apim_scope scopes[] = {SCOPE_ALL_APIS, SCOPE_PRODUCT, SCOPE_API, SCOPE_WORKSPACE};
     s->scope = scopes[m->scope];
     s->scope_name = read_text(r, m->scope_name);
     bool needs_name = s->scope != SCOPE_ALL_APIS;
@@ -272,6 +272,8 @@ struct apim_api *apim_api_read(struct reader *r, const Egret__Apim__V1__Api *m)
         .host_count = m->n_hosts,
         .http = m->http != 0,
         .https = m->https != 0,
+        .ws = m->ws != 0,
+        .wss = m->wss != 0,
         .key_header = slice_of(m->key_header),
         .key_query = slice_of(m->key_query),
         .subscription_required = m->subscription_required != 0,
@@ -279,6 +281,7 @@ struct apim_api *apim_api_read(struct reader *r, const Egret__Apim__V1__Api *m)
         .product_count = m->n_products,
         .backend = slice_of(m->backend),
         .service_program = slice_of(m->service_program),
+        .workspace_program = slice_of(m->workspace_program),
         .api_program = slice_of(m->api_program),
         .closed = slice_of(m->closed),
         .type = types[m->type],
@@ -287,6 +290,7 @@ struct apim_api *apim_api_read(struct reader *r, const Egret__Apim__V1__Api *m)
     if (conf.closed.n == 0) {
         need_named(r, TYPE_BACKEND, m->backend);
         need_named(r, TYPE_PROGRAM, m->service_program);
+        need_named(r, TYPE_PROGRAM, m->workspace_program);
         need_named(r, TYPE_PROGRAM, m->api_program);
     }
     struct apim_api *api = apim_api_create(&conf, r->err);

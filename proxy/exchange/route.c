@@ -64,11 +64,17 @@ static uint64_t timeout_of(const struct request *r)
     return r->forward == NULL ? 0 : r->forward->timeout_ms;
 }
 
+/* A WebSocket handshake has a scheme of its own, which an API takes or not; there is no other switch. */
+static bool is_api_handshake(const struct request *r)
+{
+    return r->host.apim.match != NULL && slice_eq_nocase(r->head->protocol, SLICE("websocket"));
+}
+
 static void start(struct request *r)
 {
     bool is_connect = slice_eq(r->method, SLICE("CONNECT"));
     struct slice type = is_connect && r->head->protocol.n == 0 ? SLICE("CONNECT") : r->head->protocol;
-    if (type.n > 0 && !upgrade_allowed(r, type)) {
+    if (type.n > 0 && !is_api_handshake(r) && !upgrade_allowed(r, type)) {
         return;
     }
     if (!run_filters(r)) {
@@ -115,7 +121,11 @@ static void start_api(struct request *r, const struct route_request *view)
     if (table == NULL || view == NULL) {
         r->apim_match = (struct apim_match){.reason = APIM_NO_API};
     } else {
-        apim_match(table, view, r->host.arena, &r->apim_match);
+        struct route_request asked = *view;
+        if (slice_eq_nocase(r->head->protocol, SLICE("websocket"))) {
+            asked.scheme = slice_eq_nocase(view->scheme, SLICE("https")) ? SLICE("wss") : SLICE("ws");
+        }
+        apim_match(table, &asked, r->host.arena, &r->apim_match);
     }
     r->host.apim.match = &r->apim_match;
     start(r);

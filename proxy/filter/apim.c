@@ -24,7 +24,9 @@ static bool backend_path(struct filter_host *host, const struct apim_backend *ba
 {
     const struct apim_call *call = &host->apim;
     bool has_query = call->query.p != NULL;
-    char *text = arena_printf(host->arena, "%.*s%.*s%s%.*s", SLICE_ARG(backend->base_path), SLICE_ARG(call->rest),
+    struct slice base = backend->base_path;
+    base.n -= slice_ends_with(base, SLICE("/")) && slice_starts_with(call->rest, SLICE("/"));
+    char *text = arena_printf(host->arena, "%.*s%.*s%s%.*s", SLICE_ARG(base), SLICE_ARG(call->rest),
                               has_query ? "?" : "", SLICE_ARG(call->query));
     for (size_t i = 0; i < backend->n_query; i++) {
         struct slice value;

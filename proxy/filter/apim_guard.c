@@ -5,6 +5,12 @@
 
 static struct slice scope_name(struct slice program)
 {
+    struct slice rest = program;
+    if (slice_starts_with(program, SLICE("workspaces/"))) {
+        slice_cut(&rest, '/');
+        slice_cut(&rest, '/');
+        program = slice_eq(rest, SLICE("policy")) ? program : rest;
+    }
     if (slice_starts_with(program, SLICE("products/"))) {
         return SLICE("product");
     }

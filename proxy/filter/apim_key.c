@@ -22,6 +22,9 @@ static bool covers(const struct apim_subscription *s, const struct apim_api *api
         return in_product(api, s->scope_name);
     case SCOPE_API:
         return slice_eq(s->scope_name, api->identity);
+    case SCOPE_WORKSPACE:
+        return slice_starts_with(api->identity, s->scope_name) &&
+               slice_starts_with(slice_from(api->identity, s->scope_name.n), SLICE("/"));
     }
     return false;
 }

@@ -29,7 +29,7 @@ bool apim_link(struct filter_host *host, const struct apim_match *match, struct 
     call->linked = (match->operation == NULL || add_scope(host, match->operation->conf.program, why)) &&
                    add_scope(host, api->api_program, why) &&
                    (call->product == NULL || add_scope(host, call->product->program, why)) &&
-                   add_scope(host, api->service_program, why);
+                   add_scope(host, api->workspace_program, why) && add_scope(host, api->service_program, why);
     return call->linked;
 }
 

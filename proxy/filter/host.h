@@ -33,7 +33,7 @@ struct filter_error {
     struct slice source, reason, message, section, path, scope;
 };
 
-enum { APIM_SCOPES = 4 }; /* operation, API, product, service */
+enum { APIM_SCOPES = 5 }; /* operation, API, product, workspace, service */
 
 /* What the API management filter decided; read by exchange (routing, log) and by other filters. */
 struct apim_call {

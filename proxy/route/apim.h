@@ -15,7 +15,7 @@
  * - Version: by the segment after the path, a header, or a query parameter, compared without regard to case. When
  *   the identifier is missing (for the segment scheme: when that segment is no version of this path) the original
  *   API answers, the one without a version. An unknown header or query value is a miss.
- * - The scheme must be one of the API's ("ws" counts as "http", "wss" as "https").
+ * - The scheme must be one of the API's; that of a WebSocket handshake is "ws" or "wss".
  * - Operation: method as written ("*" fits every method; HEAD and OPTIONS are methods like others) and template
  *   (template.h). Segment by segment from the left: literal, then mixed, then "{name}", then catch-all; on one
  *   template more query parts, then more literal ones come first, and a method before "*".
@@ -61,7 +61,7 @@ struct apim_api_conf {
     bool is_current, is_online;
     const struct slice *hosts; /* empty list: every host */
     size_t host_count;
-    bool http, https;
+    bool http, https, ws, wss;
     struct slice key_header, key_query;
     bool subscription_required;
     const struct apim_operation_conf *operations;
@@ -69,7 +69,7 @@ struct apim_api_conf {
     const struct slice *products; /* resource names */
     size_t product_count;
     struct slice backend; /* resource name */
-    struct slice service_program, api_program;
+    struct slice service_program, workspace_program, api_program;
     struct slice closed;
     enum apim_type type;
     void *user;                /* read-only for this room */

@@ -74,6 +74,7 @@ static void copy_conf(struct api_box *box, const struct apim_api_conf *c)
     to->products = copy_list(a, c->products, c->product_count, false);
     to->backend = copy(a, c->backend);
     to->service_program = copy(a, c->service_program);
+    to->workspace_program = copy(a, c->workspace_program);
     to->api_program = copy(a, c->api_program);
     to->closed = copy(a, c->closed);
     to->operations = NULL;

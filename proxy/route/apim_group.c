@@ -96,7 +96,10 @@ struct apim_group *apim_group_create(struct apim_api *const *apis, uint32_t coun
     g->count = count;
     for (uint32_t i = 0; i < count; i++) {
         const struct apim_api_conf *c = &apis[i]->conf;
-        g->members[i] = (struct apim_member){apim_api_ref(apis[i]), *apis[i]->trie, c->http, c->https, c->closed.n > 0};
+        g->members[i] = (struct apim_member){.api = apim_api_ref(apis[i]),
+                                             .trie = *apis[i]->trie,
+                                             .schemes = {c->http, c->https, c->ws, c->wss},
+                                             .closed = c->closed.n > 0};
         g->plain = count == 1 && c->is_current && c->host_count == 0 && c->versioning == APIM_VERSION_NONE;
     }
     char *text = (char *)&g->members[count];

@@ -8,10 +8,12 @@
 #include "proxy/route/apim_trie.h"
 
 /* One API and what most look-ups ask of it, so that they need not touch the API itself. */
+enum apim_scheme { APIM_HTTP, APIM_HTTPS, APIM_WS, APIM_WSS, APIM_SCHEMES };
+
 struct apim_member {
     struct apim_api *api;
     struct apim_trie trie;
-    bool http, https, closed;
+    bool schemes[APIM_SCHEMES], closed;
 };
 
 struct apim_group {

@@ -224,8 +224,13 @@ static enum apim_reason pick_member(const struct lookup *l, const struct apim_gr
 
 static bool scheme_fits(const struct apim_member *member, struct slice scheme)
 {
-    bool secure = slice_eq_nocase(scheme, SLICE("https")) || slice_eq_nocase(scheme, SLICE("wss"));
-    return secure ? member->https : member->http;
+    static const struct slice names[APIM_SCHEMES] = {{"http", 4}, {"https", 5}, {"ws", 2}, {"wss", 3}};
+    for (size_t i = 0; i < APIM_SCHEMES; i++) {
+        if (slice_eq_nocase(scheme, names[i])) {
+            return member->schemes[i];
+        }
+    }
+    return member->schemes[APIM_HTTP];
 }
 
 static enum apim_reason match(struct lookup *l, struct apim_match *out)

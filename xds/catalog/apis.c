@@ -39,26 +39,40 @@ static void read_type(struct build *b, struct api_head *h, struct catalog_api *a
             api->type = TYPES[i].type;
         }
     }
-    if (api->type != CATALOG_API_HTTP && api->type != CATALOG_API_GRAPHQL) {
+    if (api->type == CATALOG_API_OTHER) {
         close_head(h, closure_at(b, props_get(h->props, "type"), h->info->path, "APIs of type %s are not supported yet",
                                  api->type_text));
     }
+}
+
+static void add_protocol(struct catalog_api *api, struct slice text)
+{
+    bool socket = api->type == CATALOG_API_WEBSOCKET; /* takes nothing but handshakes, however that is written */
+    bool graphql = api->type == CATALOG_API_GRAPHQL;  /* whose subscriptions are WebSockets */
+    bool http = slice_eq_nocase(text, SLICE("http")), https = slice_eq_nocase(text, SLICE("https"));
+    bool ws = slice_eq_nocase(text, SLICE("ws")), wss = slice_eq_nocase(text, SLICE("wss"));
+    api->http |= http && !socket;
+    api->https |= https && !socket;
+    api->ws |= (ws && (socket || graphql)) || (http && socket);
+    api->wss |= (wss && (socket || graphql)) || (https && socket);
 }
 
 static void read_protocols(struct build *b, struct api_head *h, struct catalog_api *api)
 {
     const struct doc *list = props_get(h->props, "protocols");
     if (list == NULL || (doc_is(list, DOC_LIST) && doc_len(list) == 0)) {
-        api->https = true; /* the service's default */
+        add_protocol(api, SLICE("https")); /* the service's default */
         return;
     }
     if (!doc_is(list, DOC_LIST)) {
         close_head(h, closure_at(b, list, h->info->path, "\"protocols\" is not a list"));
     }
     for (size_t i = 0; i < doc_len(list); i++) {
-        struct slice text = doc_text(doc_at(list, i));
-        api->http |= slice_eq_nocase(text, SLICE("http")) || slice_eq_nocase(text, SLICE("ws"));
-        api->https |= slice_eq_nocase(text, SLICE("https")) || slice_eq_nocase(text, SLICE("wss"));
+        add_protocol(api, doc_text(doc_at(list, i)));
+    }
+    if (!api->http && !api->https && !api->ws && !api->wss) {
+        close_head(h, closure_at(b, list, h->info->path, "\"protocols\" names none that an API of type %s can have",
+                                 api->type_text));
     }
 }
 
@@ -84,6 +98,12 @@ static void read_keys(struct build *b, struct api_head *h, struct catalog_api *a
 
 static void check_specification(struct build *b, struct api_head *h, const struct catalog_api *api)
 {
+    if (api->type == CATALOG_API_SOAP && h->operation_policies.n > 0) {
+        const struct artifact *a = h->operation_policies.items[0];
+        close_head(h, closure_at(b, NULL, a->path,
+                                 "which operation of a SOAP API is called is not looked at yet, so the policies of "
+                                 "its operations cannot be carried out"));
+    }
     if (api->type != CATALOG_API_HTTP) {
         return;
     }
@@ -189,7 +209,8 @@ static void seal(struct catalog_api *api)
         hash_text(hash, texts[i]);
     }
     const bool flags[] = {api->path_known, api->is_current, api->is_online,
-                          api->http,       api->https,      api->subscription_required};
+                          api->http,       api->https,      api->subscription_required,
+                          api->ws,         api->wss};
     for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++) {
         hash_number(hash, flags[i]);
     }

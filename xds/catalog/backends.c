@@ -196,8 +196,8 @@ static void refuse_unsupported(struct making *m, struct props credentials)
     } else {
         refuse(m, m->props, "pool", "backend pools are not supported yet");
     }
-    if (protocol.n > 0 && !slice_eq_nocase(protocol, SLICE("http"))) {
-        close_at(m, props_get(m->props, "protocol"), "only backends of protocol http are supported yet");
+    if (protocol.n > 0 && !slice_eq_nocase(protocol, SLICE("http")) && !slice_eq_nocase(protocol, SLICE("soap"))) {
+        close_at(m, props_get(m->props, "protocol"), "only backends of protocol http and soap are supported");
     }
     const struct doc *rules = props_get(props_child(m->props, "circuitBreaker"), "rules");
     if (doc_len(rules) > 0) {

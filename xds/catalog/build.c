@@ -91,6 +91,7 @@ static void build_init(struct build *b, const struct catalog *prev, const struct
     b->resources = map_create(NULL);
     b->version_sets = map_create(NULL);
     b->product_links = map_create(NULL);
+    b->releases = map_create(NULL);
     b->by_name = map_create(NULL);
     b->values_by_display = map_create(NULL);
 }
@@ -110,6 +111,8 @@ static void build_fini(struct build *b)
         vec_fini(&h->products);
     }
     free_links(b->product_links);
+    free_links(b->releases);
+    map_destroy(&b->releases);
     map_destroy(&b->heads_by_folder);
     map_destroy(&b->resources);
     map_destroy(&b->version_sets);

@@ -54,9 +54,10 @@ struct build {
     struct vec apis, products, subscriptions, backends, named_values, programs, gateways; /* new references */
     struct vec heads;                                                                     /* struct api_head */
     struct map *heads_by_folder;   /* "<workspace>|<folder>" lower case */
-    struct map *resources;         /* resource → struct api_head (one of its revisions) */
+    struct map *resources;         /* resource → struct api_head (one of its revisions); "workspaces/<id>" → one in it */
     struct map *version_sets;      /* name → struct version_set */
     struct map *product_links;     /* API resource → struct vec of product names */
+    struct map *releases;          /* API resource → struct vec of struct artifact */
     struct map *by_name;           /* any object's name → struct catalog_object */
     struct map *values_by_display; /* name → struct value_entry */
     struct map *fragments;         /* "<workspace>|<id>" lower case → struct fragment (programs.c) */
@@ -70,6 +71,7 @@ void vec_fini(struct vec *v);
 /* Names. All in the build's arena. */
 const char *lower(struct arena *arena, struct slice text);
 const char *resource_name(struct build *b, const char *workspace, const char *section, struct slice id);
+const char *workspace_name(struct build *b, const char *workspace); /* "workspaces/<id>" */
 struct slice last_segment(struct slice arm_id); /* without slashes at its ends */
 struct slice without_revision(struct slice api_id);
 bool is_api_token(struct slice text); /* usable as a header name */
@@ -137,6 +139,9 @@ void build_backends(struct build *b);
 void build_version_sets(struct build *b);
 void build_heads(struct build *b);
 void check_heads(struct build *b); /* conflicts between APIs */
+void collect_releases(struct build *b);
+/* Which of an API's revisions its releases made the current one; NULL when they do not say. */
+struct api_head *released(struct build *b, struct api_head **group, size_t n);
 void build_programs(struct build *b);
 void build_products(struct build *b);
 void build_apis(struct build *b);

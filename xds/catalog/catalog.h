@@ -95,7 +95,7 @@ struct catalog_api {
     const char *version_set;       /* name, or "" */
     const char *revision;          /* "1" */
     bool is_current, is_online;
-    bool http, https;
+    bool http, https, ws, wss;
     bool subscription_required;
     enum catalog_api_type type;
     const char *type_text; /* as written; "http" when not said */
@@ -130,7 +130,7 @@ enum catalog_subscription_state {
     CATALOG_SUBSCRIPTION_REJECTED,
     CATALOG_SUBSCRIPTION_CANCELLED,
 };
-enum catalog_scope { CATALOG_SCOPE_ALL_APIS, CATALOG_SCOPE_PRODUCT, CATALOG_SCOPE_API };
+enum catalog_scope { CATALOG_SCOPE_ALL_APIS, CATALOG_SCOPE_PRODUCT, CATALOG_SCOPE_API, CATALOG_SCOPE_WORKSPACE };
 
 /* o.closed: refused (no such scope, a key that another one has too); its keys then authenticate nobody. */
 struct catalog_subscription {
@@ -138,7 +138,7 @@ struct catalog_subscription {
     const char *workspace, *id, *display_name, *owner;
     enum catalog_subscription_state state;
     enum catalog_scope scope;
-    const char *scope_name;                  /* product name, or API resource; "" for all APIs */
+    const char *scope_name;                  /* product name, API resource, or "workspaces/<id>"; "" for all APIs */
     const char *primary_key, *secondary_key; /* secret: never into a log. NULL: none known */
 };
 
@@ -166,7 +166,7 @@ struct catalog_backend {
     const char *host; /* lower case, IPv6 without brackets */
     uint16_t port;
     const char *authority;              /* Host sent: port only when it is not the scheme's */
-    const char *base_path;              /* "" or "/a/b", no slash at its end */
+    const char *base_path;              /* "", "/a/b" or "/a/b/": its last slash counts where nothing follows it */
     bool validate_chain, validate_name; /* of an https backend's certificate */
     const struct catalog_credential *headers, *query;
     size_t header_count, query_count;

@@ -38,7 +38,7 @@ static void learn_from_siblings(struct api_head **group, size_t n)
     }
 }
 
-/* The one that says so; else the folder without ";rev="; else none. More than one: the folder without decides. */
+/* The one that a release says; else the one that says so itself; else the folder without ";rev="; else none. More than one: the folder without decides. */
 static void choose_current(struct build *b, struct api_head **group, size_t n)
 {
     struct api_head *said = NULL, *plain = NULL;
@@ -55,7 +55,8 @@ static void choose_current(struct build *b, struct api_head **group, size_t n)
             said = h;
         }
     }
-    struct api_head *current = said != NULL ? said : plain;
+    struct api_head *current = released(b, group, n);
+    current = current != NULL ? current : said != NULL ? said : plain;
     for (size_t i = 0; i < n; i++) {
         group[i]->is_current = group[i] == current;
     }
@@ -121,6 +122,7 @@ static void close_swallowers(struct build *b, const struct api_head *lost)
 void check_heads(struct build *b)
 {
     struct api_head **all = (void *)b->heads.items;
+    collect_releases(b);
     if (b->heads.n > 0) {
         qsort(all, b->heads.n, sizeof *all, compare_heads);
     }
@@ -132,6 +134,9 @@ void check_heads(struct build *b)
         learn_from_siblings(all + i, n);
         choose_current(b, all + i, n);
         map_put(b->resources, slice_of(all[i]->resource), all[i]);
+        if (*all[i]->workspace != '\0') {
+            map_put(b->resources, slice_of(workspace_name(b, all[i]->workspace)), all[i]);
+        }
     }
     close_twins(b);
     for (size_t i = 0; i < b->heads.n; i++) {

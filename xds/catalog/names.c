@@ -18,6 +18,11 @@ const char *resource_name(struct build *b, const char *workspace, const char *se
     return lower(b->arena, slice_of(name));
 }
 
+const char *workspace_name(struct build *b, const char *workspace)
+{
+    return lower(b->arena, slice_of(arena_printf(b->arena, "workspaces/%s", workspace)));
+}
+
 struct slice last_segment(struct slice arm_id)
 {
     struct slice rest = slice_trim(arm_id), last = SLICE_NONE;

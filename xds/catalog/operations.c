@@ -1,6 +1,7 @@
 /* An API's operations: the policy document of each, and in which contexts it can be served. */
 #include <string.h>
 
+#include "base/macros.h"
 #include "xds/catalog/build.h"
 
 enum { SCOPES = 5 }; /* operation, API, product, workspace, service */
@@ -214,12 +215,30 @@ static const struct openapi_operation GRAPHQL_OPERATIONS[] = {
     {.id = "graphql-post", .method = "POST", .url_template = "/", .line = 1},
     {.id = "graphql-get", .method = "GET", .url_template = "/", .line = 1},
 };
-static const struct openapi GRAPHQL = {.operations = GRAPHQL_OPERATIONS, .n = 2};
+/* Likewise SOAP: envelopes to the API's own path, whatever the action. */
+static const struct openapi_operation SOAP_OPERATIONS[] = {
+    {.id = "soap", .method = "POST", .url_template = "/", .line = 1},
+};
+/* The one operation of a WebSocket API, by the name that the service gives it. */
+static const struct openapi_operation WEBSOCKET_OPERATIONS[] = {
+    {.id = "onHandshake", .method = "GET", .url_template = "/*", .line = 1},
+};
 
 static const struct openapi *specification(const struct api_head *h, const struct catalog_api *api)
 {
-    if (api->type == CATALOG_API_GRAPHQL) {
-        return &GRAPHQL;
+    static const struct openapi graphql = {.operations = GRAPHQL_OPERATIONS, .n = ARRAY_LEN(GRAPHQL_OPERATIONS)};
+    static const struct openapi soap = {.operations = SOAP_OPERATIONS, .n = ARRAY_LEN(SOAP_OPERATIONS)};
+    static const struct openapi websocket = {.operations = WEBSOCKET_OPERATIONS, .n = ARRAY_LEN(WEBSOCKET_OPERATIONS)};
+    switch (api->type) {
+    case CATALOG_API_GRAPHQL:
+        return &graphql;
+    case CATALOG_API_SOAP:
+        return &soap;
+    case CATALOG_API_WEBSOCKET:
+        return &websocket;
+    case CATALOG_API_HTTP:
+    case CATALOG_API_OTHER:
+        break;
     }
     return h->spec == NULL ? NULL : h->spec->spec;
 }

@@ -81,7 +81,12 @@ static void read_scope(struct making *m)
             object_close(&m->s->o, closure_at(b, at, m->file, "its scope %s does not exist", name));
         }
     } else if (in_workspace || *w != '\0') {
-        close_at(m, at, "the scope of a whole workspace is not supported yet");
+        const char *name = workspace_name(b, in_workspace ? arena_str(b->arena, last) : w);
+        m->s->scope = CATALOG_SCOPE_WORKSPACE;
+        m->s->scope_name = arena_str(m->s->o.arena, slice_of(name));
+        if (!map_has(b->resources, slice_of(name))) {
+            object_close(&m->s->o, closure_at(b, at, m->file, "its scope %s does not exist", name));
+        }
     } else if (last.n == 0 || slice_eq_nocase(last, SLICE("apis")) || slice_eq_nocase(before, SLICE("service"))) {
         m->s->scope = CATALOG_SCOPE_ALL_APIS;
     } else {

@@ -1,7 +1,8 @@
-/* URLs of backends: http(s)://host[:port][/path], and nothing else. RFC 3986 3. */
+/* URLs of backends: http(s)://host[:port][/path], or ws(s), and nothing else. RFC 3986 3. */
 #include <stdio.h>
 #include <string.h>
 
+#include "base/macros.h"
 #include "xds/catalog/build.h"
 
 static bool is_host_char(char c)
@@ -51,16 +52,29 @@ static bool split_authority(struct slice authority, struct slice *host, struct s
     return end < authority.n && (rest.n == 0 || rest.p[0] == ':');
 }
 
+static const struct slice SCHEMES[] = {{"http", 4}, {"https", 5}, {"ws", 2}, {"wss", 3}};
+
+/* Its place in SCHEMES, of which every other one is with TLS; the rest of the text is left. */
+static size_t cut_scheme(struct slice *text)
+{
+    struct slice scheme = slice_sub(*text, 0, slice_search(*text, SLICE("://")));
+    size_t i = 0;
+    while (i < ARRAY_LEN(SCHEMES) && !slice_eq_nocase(scheme, SCHEMES[i])) {
+        i++;
+    }
+    *text = slice_from(*text, scheme.n + 3);
+    return i;
+}
+
 bool url_parse(struct arena *arena, struct slice text, struct url *out, const char **why)
 {
-    text = slice_trim(text);
-    bool http = slice_starts_with_nocase(text, SLICE("http://"));
-    *out = (struct url){.https = slice_starts_with_nocase(text, SLICE("https://"))};
+    struct slice rest = slice_trim(text), host, port;
+    size_t scheme = cut_scheme(&rest);
+    *out = (struct url){.https = scheme % 2 == 1};
     *why = "the URL does not begin with http:// or https://";
-    if (!http && !out->https) {
+    if (scheme == ARRAY_LEN(SCHEMES)) {
         return false;
     }
-    struct slice rest = slice_from(text, out->https ? 8 : 7), host, port;
     size_t slash = slice_find(rest, '/');
     struct slice path = slice_from(rest, slash);
     bool v6 = false;
@@ -74,7 +88,7 @@ bool url_parse(struct arena *arena, struct slice text, struct url *out, const ch
         return false;
     }
     *why = "the URL's path holds a query or characters that cannot be used";
-    while (path.n > 0 && path.p[path.n - 1] == '/') {
+    while (path.n > 0 && path.p[path.n - 1] == '/' && (path.n == 1 || path.p[path.n - 2] == '/')) {
         path.n--;
     }
     if (!check_path(path)) {
@@ -86,7 +100,7 @@ bool url_parse(struct arena *arena, struct slice text, struct url *out, const ch
     out->port = (uint16_t)number;
     out->authority = usual ? shown : arena_printf(arena, "%s:%u", shown, (unsigned)number);
     out->base_path = arena_str(arena, path);
-    out->text = arena_printf(arena, "%s://%s%s", out->https ? "https" : "http", out->authority, out->base_path);
+    out->text = arena_printf(arena, "%.*s://%s%s", SLICE_ARG(SCHEMES[scheme]), out->authority, out->base_path);
     *why = NULL;
     return true;
 }

@@ -6,7 +6,7 @@ enum { SEGMENTS_MAX = 10 };
 
 struct pattern {
     enum artifact_kind kind;
-    const char *path; /* the first "*" is the id, the second the item; at the end of a file name it is any ending */
+    const char *path; /* the first "*" is the id, the second the item; at the end of a file name it is one of LANGUAGES */
 };
 
 static const struct pattern PATTERNS[] = {
@@ -52,6 +52,20 @@ static size_t split(struct slice path, struct slice *segments)
     return path.p == NULL ? n : 0;
 }
 
+/* What specifications are written in. Any other ending is an editor's or a copy's: "specification.json~". */
+static const struct slice LANGUAGES[] = {{"yaml", 4}, {"yml", 3},  {"json", 4},
+                                         {"graphql", 7}, {"wsdl", 4}, {"wadl", 4}};
+
+static bool is_language(struct slice ending)
+{
+    for (size_t i = 0; i < ARRAY_LEN(LANGUAGES); i++) {
+        if (slice_eq_nocase(ending, LANGUAGES[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool segment_fits(struct slice pattern, struct slice segment)
 {
     if (slice_eq(pattern, SLICE("*"))) {
@@ -59,7 +73,7 @@ static bool segment_fits(struct slice pattern, struct slice segment)
     }
     if (slice_ends_with(pattern, SLICE("*"))) {
         struct slice fixed = slice_sub(pattern, 0, pattern.n - 1);
-        return segment.n > fixed.n && slice_starts_with(segment, fixed);
+        return slice_starts_with(segment, fixed) && is_language(slice_from(segment, fixed.n));
     }
     return slice_eq(pattern, segment);
 }

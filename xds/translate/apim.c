@@ -25,18 +25,6 @@ static bool is_reached(const struct map *set, const char *name)
     return map_has(set, slice_of(name));
 }
 
-static bool program_only_inherits(const struct catalog_program *p)
-{
-    for (unsigned s = 0; s < POLICY_SECTIONS; s++) {
-        const struct policy_list *l = &p->policy->sections[s];
-        bool plain = l->n == 1 && l->items[0].op == POLICY_BASE;
-        if (!plain) {
-            return false;
-        }
-    }
-    return true;
-}
-
 /* Why the whole API answers 501 here, or NULL. */
 static const char *api_closed(const struct apim *m, const struct catalog_api *api)
 {
@@ -50,12 +38,6 @@ static const char *api_closed(const struct apim *m, const struct catalog_api *ap
     if (api->type == CATALOG_API_OTHER) {
         return arena_printf(m->g->arena, "%s:%u: APIs of type %s are not served", api->o.file, api->o.line,
                             api->type_text);
-    }
-    const struct catalog_program *workspace =
-        api->workspace_program[0] == '\0' ? NULL : catalog_find_program(c, api->workspace_program);
-    if (workspace != NULL && !program_only_inherits(workspace)) {
-        return arena_printf(m->g->arena, "%s:%u: a workspace's own policy is not carried out yet", workspace->o.file,
-                            workspace->o.line);
     }
     return NULL;
 }
@@ -118,6 +100,8 @@ static void fill_identity(struct group *g, const struct catalog_api *api, Egret_
     out->is_online = api->is_online;
     out->http = api->http;
     out->https = api->https;
+    out->ws = api->ws;
+    out->wss = api->wss;
     out->key_header = text(g, api->key_header);
     out->key_query = text(g, api->key_query);
     out->subscription_required = api->subscription_required;
@@ -141,6 +125,7 @@ static void reach_from(struct apim *m, const struct catalog_api *api)
     reach(m->apis, api->resource);
     reach(m->backends, api->backend);
     reach(m->programs, api->service_program);
+    reach(m->programs, api->workspace_program);
     reach(m->programs, api->program);
 }
 
@@ -167,6 +152,7 @@ static void add_api(struct apim *m, const struct catalog_api *api)
     }
     out.backend = text(g, api->backend);
     out.service_program = text(g, api->service_program);
+    out.workspace_program = text(g, api->workspace_program);
     out.api_program = text(g, api->program);
     out.closed = text(g, closed);
     group_add_message(g, TYPE_URL("egret.apim.v1.Api"), api->o.name, &out.base);

@@ -17,6 +17,18 @@ static bool product_reaches(const struct apim *m, const char *name)
     return false;
 }
 
+/* name: "workspaces/<id>". */
+static bool workspace_reaches(const struct apim *m, const char *name)
+{
+    for (const struct map_item *i = map_first(m->apis); i != NULL; i = map_next(i)) {
+        struct slice api = map_key(i);
+        if (slice_starts_with(api, slice_of(name)) && api.n > strlen(name) && api.p[strlen(name)] == '/') {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool can_reach(const struct apim *m, const struct catalog_subscription *s)
 {
     if (s->o.closed != NULL || (s->primary_key == NULL && s->secondary_key == NULL)) {
@@ -27,11 +39,12 @@ static bool can_reach(const struct apim *m, const struct catalog_subscription *s
         return product_reaches(m, s->scope_name);
     case CATALOG_SCOPE_API:
         return map_has(m->apis, slice_of(s->scope_name));
+    case CATALOG_SCOPE_WORKSPACE:
+        return workspace_reaches(m, s->scope_name);
     case CATALOG_SCOPE_ALL_APIS:
         break;
     }
-    /* "All APIs" of a workspace are not all APIs; the resource cannot say which, so nothing is granted. */
-    return s->workspace[0] == '\0' && map_count(m->apis) > 0;
+    return map_count(m->apis) > 0;
 }
 
 static Egret__Apim__V1__KeyMac **make_macs(struct apim *m, const char *key, size_t *n)
@@ -77,6 +90,8 @@ static Egret__Apim__V1__Subscription__Scope scope_of(enum catalog_scope scope)
         return EGRET__APIM__V1__SUBSCRIPTION__SCOPE__PRODUCT;
     case CATALOG_SCOPE_API:
         return EGRET__APIM__V1__SUBSCRIPTION__SCOPE__API;
+    case CATALOG_SCOPE_WORKSPACE:
+        return EGRET__APIM__V1__SUBSCRIPTION__SCOPE__WORKSPACE;
     case CATALOG_SCOPE_ALL_APIS:
         break;
     }

@@ -15,7 +15,7 @@ struct fixture_api {
     const char *parameter;
     const char *host; /* one, NULL: every */
     const char *closed;
-    bool offline, not_current, no_http, no_https;
+    bool offline, not_current, no_http, no_https, ws, wss;
 };
 
 static inline size_t fixture_operations(const char *lines, struct apim_operation_conf *out)
@@ -52,6 +52,8 @@ static inline struct apim_api *fixture_api_try(const struct fixture_api *f, stru
                                  .host_count = f->host != NULL,
                                  .http = !f->no_http,
                                  .https = !f->no_https,
+                                 .ws = f->ws,
+                                 .wss = f->wss,
                                  .operations = operations,
                                  .closed = slice_of(f->closed)};
     conf.operation_count = fixture_operations(f->operations, operations);

@@ -265,11 +265,15 @@ static void the_scheme_must_be_one_of_the_apis(void **state)
     (void)state;
     static const struct fixture_api apis[] = {{.name = "s", .path = "p/s", .no_http = true},
                                               {.name = "c", .path = "p/c", .no_https = true},
+                                              {.name = "w", .path = "p/w", .no_http = true, .no_https = true, .ws = true},
+                                              {.name = "x", .path = "p/x", .no_http = true, .no_https = true, .wss = true},
                                               {.name = "p", .path = "p"}};
     static const struct fixture_call calls[] = {
-        {"GET https://h/p/s", NULL, "s;rev=1 * /*  *="}, {"GET wss://h/p/s", NULL, "s;rev=1 * /*  *="},
+        {"GET https://h/p/s", NULL, "s;rev=1 * /*  *="}, {"GET wss://h/p/s", NULL, NO_SCHEME},
         {"GET http://h/p/s", NULL, NO_SCHEME},           {"GET https://h/p/c", NULL, NO_SCHEME},
-        {"GET ws://h/p/c", NULL, "c;rev=1 * /*  *="},
+        {"GET ws://h/p/c", NULL, NO_SCHEME},             {"GET ws://h/p/w", NULL, "w;rev=1 * /*  *="},
+        {"GET wss://h/p/w", NULL, NO_SCHEME},            {"GET http://h/p/w", NULL, NO_SCHEME},
+        {"GET wss://h/p/x/a", NULL, "x;rev=1 * /* /a *=a"}, {"GET https://h/p/x", NULL, NO_SCHEME},
     };
     RUN(apis, calls);
 }

@@ -43,8 +43,8 @@ static void a_small_service_is_read_as_a_whole(void **state)
     assert_string_equal(api->operations[1].method, "POST");
     assert_null(api->operations[0].closed);
     const struct catalog_backend *k = catalog_find_backend(c, api->backend);
-    assert_string_equal(k->url, "https://b.example/base");
-    assert_string_equal(k->base_path, "/base");
+    assert_string_equal(k->url, "https://b.example/base/");
+    assert_string_equal(k->base_path, "/base/");
     assert_string_equal(k->authority, "b.example");
     assert_int_equal(k->port, 443);
     const struct catalog_product *p = catalog_find_product(c, "products/p");
@@ -327,7 +327,7 @@ static const struct backend_row BACKENDS[] = {
     {"\"url\": \"https://h\", \"type\": \"Pool\"", "pools are not supported"},
     {"\"url\": \"https://h\", \"circuitBreaker\": {\"rules\": [{\"name\": \"r\"}]}", "circuit breakers"},
     {"\"url\": \"https://h\", \"proxy\": {\"url\": \"http://p\"}", "a proxy in front"},
-    {"\"url\": \"https://h\", \"protocol\": \"soap\"", "protocol http"},
+    {"\"url\": \"https://h\", \"protocol\": \"fabric\"", "protocol http"},
     {"\"url\": \"https://h\", \"credentials\": {\"certificate\": [\"AA\"]}", "client certificates"},
     {"\"url\": \"https://h\", \"credentials\": {\"header\": {\"bad name\": [\"v\"]}}", "name cannot be used"},
     {"\"url\": \"https://h\", \"credentials\": {\"header\": {\"a\": [\"v\\r\\nb: c\"]}}", "control characters"},
@@ -499,7 +499,6 @@ static void an_api_that_cannot_be_served_is_closed_in_its_place(void **state)
     fixture_init(&f);
     fixture_api(&f, "none", "none", NULL, "");
     fixture_api(&f, "graph", "graph", SPEC_ONE, ", \"type\": \"graphql\"");
-    fixture_api(&f, "soap", "soap", SPEC_ONE, ", \"type\": \"soap\"");
     fixture_api(&f, "odd", "odd", SPEC_ONE, ", \"type\": \"odata\"");
     fixture_api(&f, "wadl", "wadl", NULL, "");
     tree_write(&f.tree, "apis/wadl/specification.wadl", "<application/>");
@@ -516,17 +515,16 @@ static void an_api_that_cannot_be_served_is_closed_in_its_place(void **state)
     assert_string_equal(graph->operations[0].method, "POST");
     assert_string_equal(graph->operations[1].method, "GET");
     assert_string_equal(graph->operations[1].url_template, "/");
-    assert_string_equal(api_of(c, "apis/soap;rev=1")->o.closed,
-                        "apis/soap/apiInformation.json:1: APIs of type soap are not supported yet");
-    assert_string_equal(api_of(c, "apis/soap;rev=1")->path, "soap");
-    assert_non_null(strstr(api_of(c, "apis/odd;rev=1")->o.closed, "type odata"));
+    assert_string_equal(api_of(c, "apis/odd;rev=1")->o.closed,
+                        "apis/odd/apiInformation.json:1: APIs of type odata are not supported yet");
+    assert_string_equal(api_of(c, "apis/odd;rev=1")->path, "odd");
     assert_non_null(strstr(api_of(c, "apis/wadl;rev=1")->o.closed, "only specifications in OpenAPI"));
     assert_non_null(api_of(c, "apis/bad;rev=1")->o.closed);
     assert_null(api_of(c, "apis/empty;rev=1")->o.closed);
     assert_true(has_problem(c, CATALOG_WARNING, "apis/empty/specification.yaml", 1, "apis/empty;rev=1", "no operations"));
     assert_non_null(strstr(api_of(c, "apis/open;rev=1")->o.closed, "two open products, products/o1 and products/o2"));
     assert_true(has_problem(c, CATALOG_WARNING, "products/o2/apis.json", 1, "apis/gone", "does not exist"));
-    assert_int_equal(catalog_count(c).left_out, 7);
+    assert_int_equal(catalog_count(c).left_out, 6);
     fixture_fini(&f);
 }
 
