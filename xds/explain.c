@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/macros.h"
 #include "pb/egret/apim/v1/apim.pb-c.h"
 #include "xds/translate/egress.h"
 #include "xds/translate/translate.h"
@@ -217,26 +218,77 @@ static void tell_backend(struct explain *e, const struct catalog_api *api, const
     row(e, "answer", "backend", "the request goes to %s", b->url);
 }
 
+/* false: no gateway has this host name. */
+static bool tell_host(struct explain *e, const char *host)
+{
+    if (host[0] == '\0') {
+        return true;
+    }
+    bool known = translate_serves_host(e->config, e->request->gateway, host);
+    if (known) {
+        row(e, "host", host, "one of the host names of the settings, the service's own, or this host");
+    } else {
+        row(e, "answer", "404", "no host name of the settings is %s", host);
+    }
+    return known;
+}
+
+static void tell_gateways(struct explain *e, const struct catalog_api *api)
+{
+    const char *names = "";
+    for (size_t i = 0; i < e->c->gateways.n; i++) {
+        const struct catalog_gateway *g = e->c->gateways.items[i];
+        if (catalog_gateway_serves(g, api)) {
+            names = arena_printf(e->arena, "%s%s%s", names, names[0] == '\0' ? "" : ", ", g->id);
+        }
+    }
+    if (e->c->gateways.n > 0) {
+        row(e, "gateways", names[0] == '\0' ? "none" : names, "the gateways that the folder gives this API to");
+    }
+}
+
+/* Of the API's protocols; without a scheme any will do. */
+static bool scheme_fits(const struct catalog_api *api, const char *scheme)
+{
+    const char *const names[] = {"", "http", "https", "ws", "wss"};
+    const bool fits[] = {true, api->http, api->https, api->ws, api->wss};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        if (strcasecmp(scheme, names[i]) == 0) {
+            return fits[i];
+        }
+    }
+    return false;
+}
+
 static void decide(struct explain *e)
 {
-    struct explain_url url = explain_split(e->arena, e->request->url);
-    struct explain_match m = explain_api(e->c, e->arena, &url);
+    struct explain_url url;
+    struct explain_match m;
+    if (!explain_split(e->arena, e->request->url, &url)) {
+        row(e, "answer", "404", "a path of more than %d segments", EXPLAIN_SEGMENTS);
+        return;
+    }
+    if (!tell_host(e, url.host)) {
+        return;
+    }
+    explain_api(e->c, e->arena, &url, e->request, &m);
     if (m.api == NULL) {
         row(e, "answer", "404", "%s", m.why);
         return;
     }
     row(e, "api", m.api->o.name, "%s", m.why);
     row(e, "revision", m.api->revision, "%s", m.api->is_current ? "the current one" : "named in the URL, online");
-    bool secure = strcasecmp(url.scheme, "https") == 0 || strcasecmp(url.scheme, "wss") == 0;
-    if (url.scheme[0] != '\0' && !(secure ? m.api->https : m.api->http)) {
+    tell_gateways(e, m.api);
+    if (!scheme_fits(m.api, url.scheme)) {
         row(e, "answer", "404", "%s:%u: %s is not among the API's protocols", m.api->o.file, m.api->o.line, url.scheme);
         return;
     }
     size_t others = 0;
-    const struct catalog_operation *op = explain_operation(m.api, e->request->method, m.rest, &url, &others);
+    const struct catalog_operation *op = explain_operation(
+        m.api, e->request->method, &m.rest, (struct explain_query){e->arena, url.query}, &others);
     if (op == NULL && m.api->o.closed == NULL) {
-        row(e, "answer", "404", "no operation of it has method %s and a template that fits \"/%s\"", e->request->method,
-            m.rest);
+        row(e, "answer", "404", "no operation of it has method %s and a template that fits the rest of the path",
+            e->request->method);
         return;
     }
     if (op != NULL) {

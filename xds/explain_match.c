@@ -1,212 +1,284 @@
-/* From a URL to an API and an operation. */
+/* From a URL to the API that answers it: the rules of the proxy's table, said in words. */
 #include <string.h>
 #include <strings.h>
 
 #include "xds/explain.h"
 
-struct explain_url explain_split(struct arena *arena, const char *url)
+static int hex(char c)
 {
-    struct slice rest = slice_of(url), scheme = SLICE_NONE;
+    c = ascii_lower(c);
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+struct slice explain_decode(struct arena *arena, struct slice text)
+{
+    char *out = arena_alloc(arena, text.n + 1);
+    size_t n = 0;
+    for (size_t i = 0; i < text.n; i++) {
+        int high = text.p[i] == '%' && i + 2 < text.n ? hex(text.p[i + 1]) : -1;
+        int low = high < 0 ? -1 : hex(text.p[i + 2]);
+        out[n++] = low < 0 ? text.p[i] : (char)(high * 16 + low);
+        i += low < 0 ? 0 : 2;
+    }
+    return slice_make(out, n);
+}
+
+/* The path's segments, decoded one by one, with "." and ".." carried out. false: too many. */
+static bool cut_path(struct arena *arena, struct slice path, struct explain_path *out)
+{
+    out->n = 0;
+    while (path.n > 0) {
+        struct slice segment = explain_decode(arena, slice_cut(&path, '/'));
+        if (slice_eq(segment, SLICE("..")) || slice_eq(segment, SLICE("."))) {
+            out->n -= segment.n == 2 && out->n > 0;
+        } else if (out->n == EXPLAIN_SEGMENTS) {
+            return false;
+        } else {
+            out->items[out->n++] = segment;
+        }
+    }
+    return true;
+}
+
+/* "host:port" without its port. */
+static struct slice host_of(struct slice authority)
+{
+    size_t end = slice_starts_with(authority, SLICE("[")) ? slice_find(authority, ']') + 1 : slice_find(authority, ':');
+    return slice_sub(authority, 0, end);
+}
+
+bool explain_split(struct arena *arena, const char *url, struct explain_url *out)
+{
+    struct slice rest = slice_of(url), scheme = SLICE_NONE, host = SLICE_NONE;
     size_t at = slice_search(rest, SLICE("://"));
     if (at < slice_find(rest, '/')) {
         scheme = slice_sub(rest, 0, at);
         rest = slice_from(rest, at + 3);
-        size_t host = slice_find(rest, '/');
-        rest = slice_from(rest, host);
+        size_t end = slice_find(rest, '/'), query = slice_find(rest, '?');
+        host = host_of(slice_sub(rest, 0, end < query ? end : query));
+        rest = slice_from(rest, end < query ? end : query);
     }
     rest = slice_sub(rest, 0, slice_find(rest, '#'));
     size_t mark = slice_find(rest, '?');
     struct slice path = slice_sub(rest, 0, mark);
-    while (path.n > 0 && path.p[0] == '/') {
-        path = slice_from(path, 1);
-    }
-    return (struct explain_url){arena_str(arena, scheme), arena_str(arena, path),
-                                mark < rest.n ? arena_str(arena, slice_from(rest, mark + 1)) : ""};
+    path = slice_starts_with(path, SLICE("/")) ? slice_from(path, 1) : path;
+    out->scheme = arena_str(arena, scheme);
+    out->host = arena_str(arena, host);
+    out->query = mark < rest.n ? arena_str(arena, slice_from(rest, mark + 1)) : "";
+    return cut_path(arena, path, &out->path);
 }
 
-static bool query_has(const char *query, struct slice name, struct slice value)
-{
-    struct slice rest = slice_of(query);
-    while (rest.n > 0) {
-        struct slice pair = slice_cut(&rest, '&');
-        struct slice key = slice_cut(&pair, '=');
-        if (slice_eq_nocase(key, name) && (value.p == NULL || slice_eq_nocase(pair, value))) {
-            return true;
-        }
-    }
-    return false;
-}
+/* How an API stands to the version that the request names. */
+enum fit { FITS, ORIGINAL, OTHER, UNKNOWN };
 
-/* Takes prefix's segments off the path; the last one, or what follows none, may carry ";rev=". */
-static bool take_prefix(struct slice *path, struct slice prefix, struct slice *revision)
-{
-    struct slice rest = *path;
-    *revision = SLICE_NONE;
-    while (prefix.n > 0) {
-        struct slice want = slice_cut(&prefix, '/'), got = slice_cut(&rest, '/');
-        size_t mark = slice_search(got, SLICE(";rev="));
-        if (prefix.n == 0 && mark < got.n) {
-            *revision = slice_from(got, mark + 5);
-            got = slice_sub(got, 0, mark);
-        }
-        if (!slice_eq_nocase(got, want)) {
-            return false;
-        }
-    }
-    if (revision->p == NULL && slice_starts_with(rest, SLICE(";rev="))) {
-        struct slice own = slice_cut(&rest, '/');
-        *revision = slice_from(own, 5);
-    }
-    *path = rest;
-    return true;
-}
-
-struct candidate {
-    size_t length; /* of the path, version segment included */
-    struct slice rest;
+struct lookup {
+    struct arena *arena;
+    const struct explain_url *url;
+    const struct explain_request *request;
+    size_t depth;          /* segments of the path that was found */
+    struct slice revision; /* named right behind it; p == NULL: none */
 };
 
-static bool version_fits(const struct catalog_api *api, const struct explain_url *url)
+static enum fit compare_version(const struct catalog_api *api, struct slice named)
+{
+    struct slice version = slice_of(api->version);
+    named = slice_trim(named);
+    if (named.n == 0) {
+        return version.n == 0 ? ORIGINAL : OTHER;
+    }
+    return version.n > 0 && slice_eq_nocase(named, version) ? FITS : UNKNOWN;
+}
+
+static struct slice query_value(const struct lookup *l, const char *name)
+{
+    struct slice rest = slice_of(l->url->query);
+    while (rest.n > 0) {
+        struct slice pair = slice_cut(&rest, '&'), key = slice_cut(&pair, '=');
+        if (slice_eq_nocase(explain_decode(l->arena, key), slice_of(name))) {
+            return explain_decode(l->arena, pair);
+        }
+    }
+    return SLICE_NONE;
+}
+
+static struct slice header_value(const struct lookup *l, const char *name)
+{
+    for (size_t i = 0; i < l->request->header_count; i++) {
+        struct slice value = slice_of(l->request->headers[i]), key = slice_trim(slice_cut(&value, ':'));
+        if (slice_eq_nocase(key, slice_of(name))) {
+            return slice_trim(value);
+        }
+    }
+    return SLICE_NONE;
+}
+
+/* Cuts ";rev=N" off a segment. */
+static struct slice cut_revision(struct slice *segment)
+{
+    size_t at = slice_search(*segment, SLICE(";rev="));
+    struct slice revision = at < segment->n ? slice_from(*segment, at + 5) : SLICE_NONE;
+    *segment = slice_sub(*segment, 0, at);
+    return revision;
+}
+
+static enum fit version_of(const struct lookup *l, const struct catalog_api *api, struct slice *revision)
 {
     switch (api->version_scheme) {
-    case CATALOG_VERSION_QUERY:
-        return api->version[0] == '\0'
-                   ? !query_has(url->query, slice_of(api->version_parameter), SLICE_NONE)
-                   : query_has(url->query, slice_of(api->version_parameter), slice_of(api->version));
-    case CATALOG_VERSION_HEADER:
-        return api->version[0] == '\0'; /* the header is not part of what is asked */
-    case CATALOG_VERSION_SEGMENT:
     case CATALOG_VERSION_NONE:
+        return ORIGINAL;
+    case CATALOG_VERSION_HEADER:
+        return compare_version(api, header_value(l, api->version_parameter));
+    case CATALOG_VERSION_QUERY:
+        return compare_version(api, query_value(l, api->version_parameter));
+    case CATALOG_VERSION_SEGMENT:
         break;
     }
-    return true;
-}
-
-static bool fits(const struct catalog_api *api, struct arena *arena, const struct explain_url *url,
-                 struct candidate *out)
-{
-    bool segment = api->version_scheme == CATALOG_VERSION_SEGMENT && api->version[0] != '\0';
-    const char *prefix = !segment               ? api->path
-                         : api->path[0] == '\0' ? api->version
-                                                : arena_printf(arena, "%s/%s", api->path, api->version);
-    struct slice revision;
-    out->rest = slice_of(url->path);
-    if (!api->path_known || !version_fits(api, url) || !take_prefix(&out->rest, slice_of(prefix), &revision)) {
-        return false;
+    if (api->version[0] == '\0') {
+        return ORIGINAL;
     }
-    out->length = strlen(prefix);
-    return revision.p == NULL ? api->is_current : slice_eq(revision, slice_of(api->revision)) && api->is_online;
+    struct slice segment = l->depth < l->url->path.n ? l->url->path.items[l->depth] : SLICE_NONE;
+    struct slice named = cut_revision(&segment);
+    if (segment.n == 0 || !slice_eq_nocase(segment, slice_of(api->version))) {
+        return OTHER;
+    }
+    *revision = revision->p == NULL ? named : *revision;
+    return FITS;
 }
 
-struct explain_match explain_api(const struct catalog *c, struct arena *arena, const struct explain_url *url)
+static bool revision_fits(const struct catalog_api *api, struct slice revision)
 {
-    struct explain_match m = {NULL, "", "no API has a path that this URL begins with, with its version and revision"};
-    size_t best = 0, count = 0;
-    for (size_t i = 0; i < c->apis.n; i++) {
-        struct candidate k;
-        if (!fits(c->apis.items[i], arena, url, &k)) {
-            continue;
+    if (revision.p == NULL) {
+        return api->is_current;
+    }
+    return (api->is_online || api->is_current) && slice_eq(revision, slice_of(api->revision));
+}
+
+/* Segments of the API's path, when the URL begins with them; -1 when not. */
+static int begins_with(const struct lookup *l, const struct catalog_api *api, struct slice *revision)
+{
+    struct slice rest = slice_of(api->path);
+    size_t n = 0;
+    *revision = SLICE_NONE;
+    while (rest.n > 0) {
+        struct slice want = explain_decode(l->arena, slice_cut(&rest, '/'));
+        struct slice got = n < l->url->path.n ? l->url->path.items[n] : SLICE_NONE;
+        if (rest.n == 0) {
+            *revision = cut_revision(&got);
         }
-        count++;
-        if (m.api == NULL || k.length > best) {
-            best = k.length;
-            m.api = c->apis.items[i];
-            m.rest = arena_str(arena, k.rest);
+        if (n++ >= l->url->path.n || !slice_eq_nocase(want, got)) {
+            return -1;
         }
     }
-    if (m.api != NULL) {
-        m.why = arena_printf(arena, "%s:%u: path \"%s\"%s%s%s", m.api->o.file, m.api->o.line, m.api->path,
-                             m.api->version[0] == '\0' ? "" : ", version ", m.api->version,
-                             count > 1 ? "; the longest of those that fit" : "");
+    if (n == 0 && l->url->path.n > 0 && slice_starts_with(l->url->path.items[0], SLICE(";rev="))) {
+        *revision = slice_from(l->url->path.items[0], 5);
     }
-    return m;
+    return (int)n;
 }
 
-/* One segment against a pattern like "report-{id}.json": a parameter takes at least one character. */
-static bool segment_fits(struct slice pattern, struct slice text)
+static bool is_served(const struct catalog *c, const struct catalog_api *api, const char *gateway)
 {
-    size_t open = slice_find(pattern, '{');
-    if (open == pattern.n) {
-        return slice_eq_nocase(pattern, text);
+    if (!api->path_known || gateway[0] == '\0' || c->gateways.n == 0) {
+        return api->path_known;
     }
-    if (text.n <= open || !slice_eq_nocase(slice_sub(pattern, 0, open), slice_sub(text, 0, open))) {
-        return false;
-    }
-    struct slice after = slice_from(pattern, slice_find(pattern, '}'));
-    after = after.n == 0 ? after : slice_from(after, 1);
-    text = slice_from(text, open + 1);
-    if (after.n == 0) {
-        return true;
-    }
-    for (size_t i = 0; i <= text.n; i++) {
-        if (segment_fits(after, slice_from(text, i))) {
-            return true;
+    for (size_t i = 0; i < c->gateways.n; i++) {
+        if (strcasecmp(c->gateways.items[i]->id, gateway) == 0) {
+            return catalog_gateway_serves(c->gateways.items[i], api);
         }
     }
     return false;
 }
 
-static bool is_rest(struct slice segment)
+struct choice {
+    const struct catalog_api *api;
+    bool version_fits, unknown, any, by_segment;
+};
+
+static void consider(const struct lookup *l, const struct catalog_api *api, struct choice *c)
 {
-    return slice_eq(segment, SLICE("*")) || slice_starts_with(segment, SLICE("{*"));
+    struct slice revision = l->revision;
+    enum fit fit = version_of(l, api, &revision);
+    c->unknown |= fit == UNKNOWN;
+    if (fit == OTHER || fit == UNKNOWN || (fit == ORIGINAL && c->version_fits)) {
+        return;
+    }
+    if (fit == FITS && !c->version_fits) {
+        *c = (struct choice){.version_fits = true};
+    }
+    c->any = true;
+    if (c->api == NULL && revision_fits(api, revision)) {
+        c->api = api;
+        c->by_segment = fit == FITS && api->version_scheme == CATALOG_VERSION_SEGMENT;
+    }
 }
 
-/* order: per segment '0' literal, '1' with a parameter, '2' the rest; what sorts first wins. */
-static bool template_fits(const char *template, struct slice path, const char *query, char *order, size_t room)
+/* What is left of the path, behind path, version and revision. */
+static void take_rest(const struct lookup *l, const struct choice *c, struct explain_path *rest)
 {
-    struct slice t = slice_of(template), rest = slice_sub(t, 0, slice_find(t, '?'));
-    struct slice wanted = slice_from(t, rest.n);
-    size_t n = 0;
-    while (path.n > 0 && path.p[path.n - 1] == '/') {
-        path.n--;
+    bool of_empty_path = l->depth == 0 && l->revision.p != NULL;
+    size_t from = l->depth + (c->by_segment || of_empty_path ? 1 : 0);
+    rest->n = l->url->path.n - from;
+    for (size_t i = 0; i < rest->n; i++) {
+        rest->items[i] = l->url->path.items[from + i];
     }
-    rest = rest.n > 0 && rest.p[0] == '/' ? slice_from(rest, 1) : rest;
-    while (rest.n > 0 && n + 2 < room) {
-        struct slice pattern = slice_cut(&rest, '/');
-        if (is_rest(pattern)) {
-            order[n++] = '2';
-            path.n = 0;
-            break;
-        }
-        struct slice text = path.n == 0 ? SLICE_NONE : slice_cut(&path, '/');
-        if (!segment_fits(pattern, text)) {
-            return false;
-        }
-        order[n++] = slice_find(pattern, '{') < pattern.n ? '1' : '0';
-    }
-    order[n] = '\0';
-    wanted = wanted.n == 0 ? wanted : slice_from(wanted, 1);
-    while (wanted.n > 0) {
-        struct slice pair = slice_cut(&wanted, '&');
-        struct slice name = slice_cut(&pair, '=');
-        bool literal = pair.p != NULL && slice_find(pair, '{') == pair.n;
-        if (!query_has(query, name, literal ? pair : SLICE_NONE)) {
-            return false;
-        }
-    }
-    return path.n == 0;
+    rest->n -= rest->n > 0 && rest->items[rest->n - 1].n == 0; /* one slash at the end */
 }
 
-const struct catalog_operation *explain_operation(const struct catalog_api *api, const char *method, const char *rest,
-                                                  const struct explain_url *url, size_t *others)
+static bool find_depth(const struct catalog *c, struct lookup *l)
 {
-    const struct catalog_operation *best = NULL;
-    char best_order[128], order[128];
-    size_t count = 0;
-    for (size_t i = 0; i < api->operation_count; i++) {
-        const struct catalog_operation *op = &api->operations[i];
-        bool same = strcmp(op->method, "*") == 0 || strcmp(op->method, method) == 0;
-        if (!same || !template_fits(op->url_template, slice_of(rest), url->query, order, sizeof order)) {
-            continue;
-        }
-        count++;
-        int by = best == NULL ? -1 : strcmp(order, best_order);
-        bool narrower = by == 0 && strchr(op->url_template, '?') != NULL && strchr(best->url_template, '?') == NULL;
-        if (by < 0 || narrower) {
-            best = op;
-            strcpy(best_order, order);
+    int best = -1;
+    for (size_t i = 0; i < c->apis.n; i++) {
+        struct slice revision;
+        int depth = is_served(c, c->apis.items[i], l->request->gateway) ? begins_with(l, c->apis.items[i], &revision) : -1;
+        if (depth > best) {
+            best = depth;
+            l->revision = revision;
         }
     }
-    *others = count == 0 ? 0 : count - 1;
-    return best;
+    l->depth = best < 0 ? 0 : (size_t)best;
+    return best >= 0;
+}
+
+static const char *tell_choice(const struct lookup *l, const struct choice *c, size_t shorter)
+{
+    const struct catalog_api *api = c->api;
+    static const char *const by[] = {"", " by the segment behind it", " by header ", " by query parameter "};
+    return arena_printf(l->arena, "%s:%u: path \"%s\"%s%s%s%s%s", api->o.file, api->o.line, api->path,
+                        api->version[0] == '\0' ? "" : ", version ", api->version,
+                        api->version[0] == '\0' ? "" : by[api->version_scheme],
+                        api->version[0] == '\0' ? "" : api->version_parameter,
+                        shorter > 0 ? "; the longest of those that fit" : "");
+}
+
+void explain_api(const struct catalog *c, struct arena *arena, const struct explain_url *url,
+                 const struct explain_request *request, struct explain_match *m)
+{
+    struct lookup l = {.arena = arena, .url = url, .request = request};
+    struct choice choice = {NULL, false, false, false, false};
+    size_t shorter = 0;
+    m->api = NULL;
+    m->why = "no API has a path that this URL begins with";
+    if (!find_depth(c, &l)) {
+        return;
+    }
+    const char *path = "";
+    for (size_t i = 0; i < c->apis.n; i++) {
+        const struct catalog_api *api = c->apis.items[i];
+        struct slice revision;
+        int depth = is_served(c, api, request->gateway) ? begins_with(&l, api, &revision) : -1;
+        if (depth == (int)l.depth) {
+            path = api->path;
+            consider(&l, api, &choice);
+        }
+        shorter += depth >= 0 && depth < (int)l.depth;
+    }
+    if (!choice.any || (choice.unknown && !choice.version_fits)) {
+        m->why = arena_printf(arena, "no API with path \"%s\" has the version that is named, or is there without one", path);
+    } else if (choice.api == NULL) {
+        m->why = arena_printf(arena, "path \"%s\": no revision %.*s that is online, or none is current", path,
+                              SLICE_ARG(l.revision.p == NULL ? SLICE("") : l.revision));
+    } else {
+        m->api = choice.api;
+        m->why = tell_choice(&l, &choice, shorter);
+        take_rest(&l, &choice, &m->rest);
+    }
 }

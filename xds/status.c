@@ -234,24 +234,30 @@ static bool add_decoded(struct strbuf *out, struct slice text)
     return true;
 }
 
-/* /explain/<method>/<URL>[/<subscription>], each percent-encoded. */
+/* /explain/<method>/<URL>[/<subscription>[/<gateway>[/<header>]…]], each percent-encoded, the optional ones may be empty. */
 static bool explain(const struct status_view *v, const char *path, struct strbuf *out)
 {
-    struct strbuf parts[3];
+    enum { METHOD, URL, KEY, GATEWAY, HEADERS, PARTS = HEADERS + 16 };
+    struct strbuf parts[PARTS];
+    const char *texts[PARTS];
     struct slice rest = slice_of(path);
+    size_t n = 0;
     bool ok = true;
-    for (size_t i = 0; i < 3; i++) {
-        strbuf_init(&parts[i]);
-        ok = add_decoded(&parts[i], rest.p == NULL ? SLICE_NONE : slice_cut(&rest, '/')) && ok;
+    while (n < HEADERS || (rest.p != NULL && n < PARTS)) {
+        strbuf_init(&parts[n]);
+        ok = add_decoded(&parts[n], rest.p == NULL ? SLICE_NONE : slice_cut(&rest, '/')) && ok;
+        texts[n] = strbuf_cstr(&parts[n]);
+        n++;
     }
-    const struct explain_request request = {strbuf_cstr(&parts[0]), strbuf_cstr(&parts[1]), strbuf_cstr(&parts[2])};
+    const struct explain_request request = {texts[METHOD],  texts[URL],      texts[KEY],
+                                            texts[GATEWAY], texts + HEADERS, n - HEADERS};
     const struct catalog *c = publish_newest(v->publish);
-    ok = ok && c != NULL && request.method[0] != '\0' && request.url[0] != '\0';
+    ok = ok && c != NULL && rest.p == NULL && request.method[0] != '\0' && request.url[0] != '\0';
     if (ok) {
         explain_route(c, v->settings->config, &request, out);
     }
-    for (size_t i = 0; i < 3; i++) {
-        strbuf_fini(&parts[i]);
+    while (n > 0) {
+        strbuf_fini(&parts[--n]);
     }
     return ok;
 }
@@ -284,7 +290,7 @@ int status_answer(const struct status_view *view, const char *path, struct strbu
     }
     if (!known) {
         strbuf_add_str(body, "{\"error\":\"/status, /faults, /proxies, /egress-ips, /apis and "
-                             "/explain/<method>/<URL>[/<subscription>] are served here\"}");
+                             "/explain/<method>/<URL>[/<subscription>[/<gateway>[/<header>]...]] are served here\"}");
     }
     strbuf_add_char(body, '\n');
     return known ? 200 : 404;

@@ -230,13 +230,13 @@ static void add_encoded(struct strbuf *out, const char *text)
 
 static bool route_explain(const struct command_input *in, struct err *err)
 {
-    const char *const parts[] = {in->arguments[0], in->arguments[1], in->key_id};
+    const char *const parts[] = {in->arguments[0], in->arguments[1], in->key_id, in->gateway};
     struct strbuf path;
     strbuf_init(&path);
     strbuf_add_str(&path, "/explain");
-    for (size_t i = 0; i < ARRAY_LEN(parts) && parts[i][0] != '\0'; i++) {
+    for (size_t i = 0; i < ARRAY_LEN(parts) + in->header_count; i++) {
         strbuf_add_char(&path, '/');
-        add_encoded(&path, parts[i]);
+        add_encoded(&path, i < ARRAY_LEN(parts) ? parts[i] : in->headers[i - ARRAY_LEN(parts)]);
     }
     bool ok = ask_and_show(in->socket_path, strbuf_cstr(&path), in->json, show_explanation, err);
     strbuf_fini(&path);
@@ -248,7 +248,7 @@ static const struct command commands[] = {
     {"faults", "what is closed or stale, where it is said, and why", 0, faults},
     {"egress ips", "the addresses that partners must whitelist", 0, egress_ips},
     {"apis", "every API revision, what of it is open, and why not the rest", 0, apis},
-    {"route explain", "METHOD URL [--key-id SUBSCRIPTION]: who would answer this request, and why", 2, route_explain},
+    {"route explain", "METHOD URL [--key-id SUBSCRIPTION] [--gateway ID] [-H 'NAME: VALUE']...: who would answer this request, and why", 2, route_explain},
 };
 
 const struct command *command_at(size_t i)

@@ -9,7 +9,9 @@ struct command_input {
     const char *socket_path;
     bool json;
     const char *arguments[2]; /* as many as the command takes */
-    const char *key_id;       /* "": not given */
+    const char *key_id, *gateway; /* "": not given */
+    const char *headers[16];      /* "name: value" */
+    size_t header_count;
 };
 
 struct command {

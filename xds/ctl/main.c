@@ -4,17 +4,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/macros.h"
 #include "base/strbuf.h"
 #include "xds/ctl/commands.h"
 
 #define DEFAULT_SOCKET "/var/lib/egret-control/control.sock"
 
-enum { OPT_SOCKET = 256, OPT_KEY_ID, OPT_VERSION, OPT_HELP };
+enum { OPT_SOCKET = 256, OPT_KEY_ID, OPT_GATEWAY, OPT_VERSION, OPT_HELP };
 enum { ANSWERED, NO_ANSWER, WRONG_USAGE };
 
 static const struct option longs[] = {
     {"socket", required_argument, NULL, OPT_SOCKET}, {"output", required_argument, NULL, 'o'},
-    {"key-id", required_argument, NULL, OPT_KEY_ID}, {"version", no_argument, NULL, OPT_VERSION},
+    {"key-id", required_argument, NULL, OPT_KEY_ID}, {"gateway", required_argument, NULL, OPT_GATEWAY},
+    {"header", required_argument, NULL, 'H'},        {"version", no_argument, NULL, OPT_VERSION},
     {"help", no_argument, NULL, OPT_HELP},           {NULL, 0, NULL, 0},
 };
 
@@ -60,7 +62,7 @@ static const struct command *find(char **words, int n)
 static int read_options(int argc, char **argv, struct command_input *in)
 {
     opterr = 0;
-    for (int c; (c = getopt_long(argc, argv, ":o:", longs, NULL)) != -1;) {
+    for (int c; (c = getopt_long(argc, argv, ":o:H:", longs, NULL)) != -1;) {
         switch (c) {
         case OPT_SOCKET:
             in->socket_path = optarg;
@@ -73,6 +75,15 @@ static int read_options(int argc, char **argv, struct command_input *in)
             break;
         case OPT_KEY_ID:
             in->key_id = optarg;
+            break;
+        case OPT_GATEWAY:
+            in->gateway = optarg;
+            break;
+        case 'H':
+            if (in->header_count == ARRAY_LEN(in->headers)) {
+                return wrong("too many headers", optarg);
+            }
+            in->headers[in->header_count++] = optarg;
             break;
         case OPT_VERSION:
             puts("egretctl " EGRET_VERSION);
@@ -90,7 +101,10 @@ static int read_options(int argc, char **argv, struct command_input *in)
 int main(int argc, char **argv)
 {
     const char *from_environment = getenv("EGRET_CONTROL_SOCKET");
-    struct command_input in = {from_environment == NULL ? DEFAULT_SOCKET : from_environment, false, {"", ""}, ""};
+    struct command_input in = {.socket_path = from_environment == NULL ? DEFAULT_SOCKET : from_environment,
+                               .arguments = {"", ""},
+                               .key_id = "",
+                               .gateway = ""};
     int status = read_options(argc, argv, &in);
     if (status >= 0) {
         return status;
@@ -102,8 +116,8 @@ int main(int argc, char **argv)
     if (command == NULL) {
         return wrong("no such command", argv[optind]);
     }
-    if (in.key_id[0] != '\0' && command->arguments == 0) {
-        return wrong("--key-id belongs to route explain, not to", command->words);
+    if ((in.key_id[0] != '\0' || in.gateway[0] != '\0' || in.header_count > 0) && command->arguments == 0) {
+        return wrong("--key-id, --gateway and -H belong to route explain, not to", command->words);
     }
     for (unsigned i = 0; i < command->arguments; i++) {
         in.arguments[i] = argv[argc - (int)command->arguments + (int)i];

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/macros.h"
 #include "xds/translate/fill.h"
 #include "xds/translate/group.h"
 
@@ -16,13 +17,13 @@ struct names {
     const Egret__Control__V1__HostName *by_default; /* without SNI; NULL: no certificate at all */
 };
 
-static const Egret__Control__V1__Sidecar *settings(const struct group *g)
+static const Egret__Control__V1__Sidecar *settings_of(const Egret__Control__V1__Config *config, const char *gateway)
 {
     static const Egret__Control__V1__Sidecar none = EGRET__CONTROL__V1__SIDECAR__INIT;
     const Egret__Control__V1__Sidecar *general = &none;
-    for (size_t i = 0; i < g->in->config->n_sidecars; i++) {
-        const Egret__Control__V1__Sidecar *s = g->in->config->sidecars[i];
-        if (strcmp(s->gateway_id, g->cluster) == 0) {
+    for (size_t i = 0; i < config->n_sidecars; i++) {
+        const Egret__Control__V1__Sidecar *s = config->sidecars[i];
+        if (strcmp(s->gateway_id, gateway) == 0) {
             return s;
         }
         if (s->gateway_id[0] == '\0') {
@@ -30,6 +31,11 @@ static const Egret__Control__V1__Sidecar *settings(const struct group *g)
         }
     }
     return general;
+}
+
+static const Egret__Control__V1__Sidecar *settings(const struct group *g)
+{
+    return settings_of(g->in->config, g->cluster);
 }
 
 static const char *listen_address(const Egret__Control__V1__Sidecar *s)
@@ -200,6 +206,32 @@ static const char *domains(struct group *g)
         }
     }
     return fill_strings(a, texts, kept);
+}
+
+static bool domain_fits(struct slice pattern, struct slice host)
+{
+    if (!slice_starts_with(pattern, SLICE("*"))) {
+        return slice_eq_nocase(pattern, host);
+    }
+    return pattern.n == 1 || (host.n >= pattern.n && slice_ends_with_nocase(host, slice_from(pattern, 1)));
+}
+
+bool translate_serves_host(const Egret__Control__V1__Config *c, const char *gateway, const char *host)
+{
+    static const char *const own[] = {"127.0.0.1", "[::1]", "localhost"};
+    struct slice name = slice_of(host), rest = name, label = slice_cut(&rest, '.');
+    bool known = c->n_host_names == 0 && c->service_name[0] == '\0'; /* then every host is answered */
+    for (size_t i = 0; i < c->n_host_names; i++) {
+        const Egret__Control__V1__HostName *h = c->host_names[i];
+        bool mine = h->gateway_id[0] == '\0' || gateway[0] == '\0' || strcmp(h->gateway_id, gateway) == 0;
+        known |= mine && domain_fits(slice_of(h->name), name);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(own); i++) {
+        known |= slice_eq_nocase(slice_of(own[i]), name);
+    }
+    known |= c->service_name[0] != '\0' && slice_eq_nocase(label, slice_of(c->service_name)) &&
+             slice_eq_nocase(rest, SLICE("azure-api.net"));
+    return known || slice_eq_nocase(name, slice_of(listen_address(settings_of(c, gateway))));
 }
 
 static const char ROUTES[] = "{'name': 'apim', 'ignore_port_in_host_matching': true, 'virtual_hosts': [{"

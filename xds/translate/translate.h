@@ -44,6 +44,8 @@ struct translate_egress_row {
 };
 void translate_each_egress(const struct translate_input *in,
                            void (*fn)(void *ctx, const struct translate_egress_row *row), void *ctx);
+/* Does a sidecar of this gateway ("": of any) answer for this host, a name without port? */
+bool translate_serves_host(const Egret__Control__V1__Config *config, const char *gateway, const char *host);
 /* The cluster that carries this backend's calls. */
 const char *translate_cluster_name(struct arena *arena, const Egret__Control__V1__Config *config,
                                    const struct catalog_backend *backend);
