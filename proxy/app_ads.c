@@ -84,6 +84,7 @@ bool app_ads_start(struct app *a, struct err *err)
         .store = a->store,
         .node = bootstrap_node(a->bootstrap),
         .cluster = bootstrap_ads_cluster(a->bootstrap),
+        .delta = bootstrap_ads_is_delta(a->bootstrap),
         .stats = a->stats,
     };
     s->ads = ads_create(&config, &events, s);

@@ -97,7 +97,9 @@ static void type_row(struct rows *r, const struct server_proxy *proxy, enum xds_
     text(r->out, "reason", status.reason);
     strbuf_add_char(r->out, ',');
     text(r->out, "version", status.version);
-    strbuf_printf(r->out, ",\"resources\":%zu}", status.resources);
+    strbuf_printf(r->out, ",\"resources\":%zu,\"sent\":{\"responses\":%llu,\"resources\":%llu,\"bytes\":%llu}}",
+                  status.resources, (unsigned long long)status.responses, (unsigned long long)status.resources_sent,
+                  (unsigned long long)status.bytes_sent);
 }
 
 static void proxy_row(void *ctx, const struct server_proxy *proxy)
@@ -113,7 +115,8 @@ static void proxy_row(void *ctx, const struct server_proxy *proxy)
     text(out, "peer", proxy->peer);
     strbuf_add_char(out, ',');
     text(out, "user_agent", proxy->user_agent);
-    strbuf_printf(out, ",\"connected\":%s,", proxy->connected ? "true" : "false");
+    strbuf_printf(out, ",\"connected\":%s,\"protocol\":\"%s\",", proxy->connected ? "true" : "false",
+                  proxy->delta ? "delta" : "state of the world");
     time_member(out, "since", proxy->since_us);
     strbuf_add_char(out, ',');
     time_member(out, "until", proxy->until_us);

@@ -8,7 +8,7 @@
 #include "base/macros.h"
 #include "base/mem.h"
 
-enum { BASE_MS = 500, CAP_MS = 30000, MESSAGE_MAX = 16 << 20 };
+enum { BASE_MS = 500, CAP_MS = 30000, MESSAGE_MAX = 64 << 20 };
 
 static void start(struct ads *a);
 
@@ -102,7 +102,9 @@ static void send_head(struct ads *a)
     head.method = SLICE("POST");
     head.scheme = tls ? SLICE("https") : SLICE("http");
     head.authority = a->config.cluster;
-    head.path = SLICE("/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources");
+    head.path = a->config.delta
+                    ? SLICE("/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources")
+                    : SLICE("/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources");
     head_add_id(&head, FIELD_TE, SLICE("trailers"));
     head_add_id(&head, FIELD_CONTENT_TYPE, SLICE("application/grpc"));
     head_add_id(&head, FIELD_USER_AGENT, SLICE("egret/" EGRET_VERSION));
@@ -219,6 +221,22 @@ static const struct stream_events stream_events = {on_head, on_readable, on_writ
 
 /* ---- opening ---- */
 
+/* Delta: with what is held, so that only the difference comes. */
+static void send_first(struct ads *a)
+{
+    struct arena *arena = arena_create(0);
+    for (size_t i = 0; a->config.delta && i < ads_session_types(a->session); i++) {
+        const struct store_version *held = NULL;
+        size_t n = store_versions(a->config.store, ads_session_type_url(a->session, i), arena, &held);
+        ads_session_set_held(a->session, i, held, n);
+    }
+    send_due(a);
+    for (size_t i = 0; a->config.delta && i < ads_session_types(a->session); i++) {
+        ads_session_set_held(a->session, i, NULL, 0);
+    }
+    arena_destroy(&arena);
+}
+
 static void on_ready(void *ctx, struct stream *s, const struct upstream_target *target)
 {
     struct ads *a = ctx;
@@ -230,7 +248,7 @@ static void on_ready(void *ctx, struct stream *s, const struct upstream_target *
     LOG(LOG_DEBUG, "ads", "cluster %.*s: stream to %s", SLICE_ARG(a->config.cluster), target->host);
     send_head(a);
     ads_session_open(a->session);
-    send_due(a);
+    send_first(a);
 }
 
 static void on_failed(void *ctx, const struct err *why, const struct upstream_target *target)
@@ -273,7 +291,7 @@ struct ads *ads_create(const struct ads_config *config, const struct ads_events 
     a->ctx = ctx;
     grpc_reader_init(&a->reader, MESSAGE_MAX);
     a->backoff = (struct backoff){.base_ms = BASE_MS, .cap_ms = CAP_MS};
-    a->session = ads_session_create(config->node->packed);
+    a->session = ads_session_create(config->node->packed, config->delta);
     a->connected = stat_gauge(config->stats, "control_plane.connected_state", NULL);
     timer_init(&a->timer, config->loop, on_timer);
     loop_task_init(&a->resume, resume);

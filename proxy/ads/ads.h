@@ -1,5 +1,5 @@
 /*
- * ads: the xDS client: one aggregated state-of-the-world stream to the control server, over this process's own HTTP/2
+ * ads: the xDS client: one aggregated stream, state of the world or delta, to the control server, over this process's own HTTP/2
  * upstream. What arrives goes through the store; the snapshot that comes of it is published, and acknowledged once the
  * last worker uses it. When the stream ends, what was accepted stays, and another is tried after a while that grows
  * from half a second to half a minute. Main thread.
@@ -26,6 +26,7 @@ struct ads_config {
     struct config_store *store;
     const struct bootstrap_node *node;
     struct slice cluster; /* bootstrap_ads_cluster */
+    bool delta;           /* bootstrap_ads_is_delta */
     struct stats *stats;
 };
 

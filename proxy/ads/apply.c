@@ -20,6 +20,10 @@ static void add_stats(struct ads *a, struct ads_type *t, struct slice url)
     t->success = stat_counter(a->config.stats, pattern, &name);
     snprintf(pattern, sizeof pattern, "%supdate_rejected", prefix);
     t->rejected = stat_counter(a->config.stats, pattern, &name);
+    snprintf(pattern, sizeof pattern, "%sresources_received", prefix);
+    t->resources = stat_counter(a->config.stats, pattern, &name);
+    snprintf(pattern, sizeof pattern, "%sbytes_received", prefix);
+    t->bytes = stat_counter(a->config.stats, pattern, &name);
     snprintf(pattern, sizeof pattern, "%sversion", prefix);
     t->version = stat_gauge(a->config.stats, pattern, &name);
 }
@@ -41,6 +45,8 @@ void ads_types_fini(struct ads *a)
         stat_release(&a->types[i].attempt);
         stat_release(&a->types[i].success);
         stat_release(&a->types[i].rejected);
+        stat_release(&a->types[i].resources);
+        stat_release(&a->types[i].bytes);
         stat_release(&a->types[i].version);
         mem_free(a->types[i].refusal);
     }
@@ -109,6 +115,9 @@ static void apply(struct ads *a)
         .version = a->response.version,
         .resources = a->response.resources,
         .n = a->response.n,
+        .delta = a->config.delta,
+        .removed = a->response.removed,
+        .n_removed = a->response.n_removed,
     };
     bool changed = false;
     a->acceptable = store_apply(a->config.store, &update, &changed, &err);
@@ -121,6 +130,14 @@ static void apply(struct ads *a)
     struct snapshot *snapshot = store_snapshot(a->config.store);
     a->generation = snapshot_generation(snapshot);
     a->events->publish(a->ctx, snapshot);
+}
+
+static void count_received(struct ads *a, struct ads_type *t, struct slice message)
+{
+    unsigned slot = loop_index(a->config.loop);
+    stat_add(t->attempt, slot, 1);
+    stat_add(t->resources, slot, a->response.n);
+    stat_add(t->bytes, slot, message.n);
 }
 
 static void note_control_plane(struct ads *a, struct slice identifier)
@@ -140,7 +157,7 @@ bool ads_take_message(struct ads *a, struct slice bytes, struct err *err)
     }
     switch (verdict) {
     case ADS_TAKE:
-        stat_add(a->types[a->response.type].attempt, loop_index(a->config.loop), 1);
+        count_received(a, &a->types[a->response.type], bytes);
         apply(a);
         return true;
     case ADS_DONE:

@@ -42,7 +42,8 @@ void ads_describe(const struct ads *a, struct strbuf *json)
         [ADS_WAITING] = "WAITING", [ADS_ACQUIRING] = "CONNECTING", [ADS_STREAMING] = "STREAMING"};
     strbuf_add_str(json, "{\"cluster\":");
     strbuf_add_json(json, a->config.cluster);
-    strbuf_printf(json, ",\"connected\":%s,\"state\":\"%s\",\"streams\":%llu", ads_is_connected(a) ? "true" : "false",
+    strbuf_printf(json, ",\"protocol\":\"%s\",\"connected\":%s,\"state\":\"%s\",\"streams\":%llu",
+                  a->config.delta ? "delta" : "state of the world", ads_is_connected(a) ? "true" : "false",
                   states[a->state], (unsigned long long)a->streams);
     add_text(json, "control_plane", a->control_plane);
     add_time(json, "connected_since", ads_is_connected(a) ? a->connected_since_us : 0);

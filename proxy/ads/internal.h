@@ -14,6 +14,7 @@ enum ads_state {
 
 struct ads_type {
     struct stat_handle *attempt, *success, *rejected, *version;
+    struct stat_handle *resources, *bytes; /* received: in messages of the type, refused ones too */
     uint64_t accepted, refused;
     int64_t last_update_us, last_refusal_us; /* wall */
     char *refusal;                           /* the last; NULL: none */

@@ -4,48 +4,34 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "pb/envoy/service/discovery/v3/discovery.pb-c.h"
-#include "proto/guard.h"
-#include "proto/pack.h"
+#include "proxy/ads/session_inside.h"
 
-enum { GRPC_INTERNAL = 13, TYPES_MAX = 32, MESSAGE_MAX = 16 << 20, REASON_MAX = 4096 };
+enum { REASON_MAX = 4096 };
 
-struct type_state {
-    char *url;
-    char **names; /* sorted */
-    size_t n_names;
-    char *version; /* accepted last; "" at first */
-    char *nonce;   /* of the last response on this stream */
-    char *refusal; /* to be sent once */
-    bool due;      /* a request is to be sent */
-    bool asked;    /* one was, on this stream */
-};
-
-struct ads_session {
-    struct slice node;
-    struct type_state types[TYPES_MAX];
-    size_t n;
-    bool open, node_sent;
-    struct type_state *current; /* its response is being applied */
-    char *current_version;
-    bool current_stale; /* its stream is gone: accepted, but nobody to tell */
-};
-
-struct ads_session *ads_session_create(struct slice node)
+struct ads_session *ads_session_create(struct slice node, bool delta)
 {
     struct ads_session *s = mem_alloc(sizeof *s);
     s->node = slice_make(mem_str_slice(node), node.n);
+    s->delta = delta;
     return s;
 }
 
-static void names_free(struct type_state *t)
+void ads_names_free(struct ads_names *names)
 {
-    for (size_t i = 0; i < t->n_names; i++) {
-        mem_free(t->names[i]);
+    for (size_t i = 0; i < names->n; i++) {
+        mem_free(names->list[i]);
     }
-    mem_free(t->names);
-    t->names = NULL;
-    t->n_names = 0;
+    mem_free(names->list);
+    *names = (struct ads_names){NULL, 0};
+}
+
+void ads_names_copy(struct ads_names *to, const struct ads_names *from)
+{
+    ads_names_free(to);
+    to->list = mem_alloc((from->n + 1) * sizeof to->list[0]);
+    for (; to->n < from->n; to->n++) {
+        to->list[to->n] = mem_str(from->list[to->n]);
+    }
 }
 
 void ads_session_destroy(struct ads_session **session)
@@ -56,7 +42,8 @@ void ads_session_destroy(struct ads_session **session)
         return;
     }
     for (size_t i = 0; i < s->n; i++) {
-        names_free(&s->types[i]);
+        ads_names_free(&s->types[i].wanted);
+        ads_names_free(&s->types[i].subscribed);
         mem_free(s->types[i].url);
         mem_free(s->types[i].version);
         mem_free(s->types[i].nonce);
@@ -67,9 +54,14 @@ void ads_session_destroy(struct ads_session **session)
     mem_free(s);
 }
 
+bool ads_session_is_delta(const struct ads_session *s)
+{
+    return s->delta;
+}
+
 void ads_session_add_type(struct ads_session *s, struct slice type_url)
 {
-    assert(s->n < TYPES_MAX && !s->open);
+    assert(s->n < ADS_TYPES_MAX && !s->open);
     s->types[s->n++] =
         (struct type_state){.url = mem_str_slice(type_url), .version = mem_str(""), .nonce = mem_str("")};
 }
@@ -91,10 +83,10 @@ struct slice ads_session_version(const struct ads_session *s, size_t type)
 
 size_t ads_session_name_count(const struct ads_session *s, size_t type)
 {
-    return s->types[type].n_names;
+    return s->types[type].wanted.n;
 }
 
-static void set_text(char **text, struct slice value)
+void ads_set_text(char **text, struct slice value)
 {
     char *old = *text;
     *text = value.p == NULL ? NULL : mem_str_slice(value);
@@ -110,11 +102,11 @@ static int by_text(const void *a, const void *b)
 
 static bool same_names(const struct type_state *t, const struct slice *sorted, size_t n)
 {
-    if (n != t->n_names) {
+    if (n != t->wanted.n) {
         return false;
     }
     for (size_t i = 0; i < n; i++) {
-        if (!slice_eq(sorted[i], slice_of(t->names[i]))) {
+        if (!slice_eq(sorted[i], slice_of(t->wanted.list[i]))) {
             return false;
         }
     }
@@ -140,9 +132,8 @@ void ads_session_set_names(struct ads_session *s, size_t type, const struct slic
         for (size_t i = 0; i < kept; i++) {
             copies[i] = mem_str_slice(sorted[i]);
         }
-        names_free(t);
-        t->names = copies;
-        t->n_names = kept;
+        ads_names_free(&t->wanted);
+        t->wanted = (struct ads_names){copies, kept};
         t->due = s->open;
     }
     mem_free(sorted);
@@ -155,11 +146,21 @@ void ads_session_open(struct ads_session *s)
     s->node_sent = false;
     for (size_t i = 0; i < s->n; i++) {
         struct type_state *t = &s->types[i];
-        set_text(&t->nonce, SLICE(""));
-        set_text(&t->refusal, SLICE_NONE);
+        ads_set_text(&t->nonce, s->delta ? SLICE_NONE : SLICE(""));
+        ads_set_text(&t->refusal, SLICE_NONE);
+        ads_names_free(&t->subscribed);
+        t->held = NULL;
+        t->n_held = 0;
         t->asked = false;
-        t->due = t->n_names > 0;
+        t->due = t->wanted.n > 0;
     }
+}
+
+void ads_session_set_held(struct ads_session *s, size_t type, const struct store_version *held, size_t n)
+{
+    assert(s->delta);
+    s->types[type].held = held;
+    s->types[type].n_held = n;
 }
 
 void ads_session_close(struct ads_session *s)
@@ -173,18 +174,18 @@ void ads_session_close(struct ads_session *s)
 
 /* ---- requests ---- */
 
-static bool is_legacy_wildcard(const struct type_state *t)
+bool ads_is_legacy_wildcard(const struct type_state *t)
 {
     struct slice url = slice_of(t->url);
-    return t->n_names == 1 && slice_eq(slice_of(t->names[0]), SLICE("*")) &&
+    return t->wanted.n == 1 && slice_eq(slice_of(t->wanted.list[0]), SLICE("*")) &&
            (slice_ends_with(url, SLICE("/envoy.config.listener.v3.Listener")) ||
             slice_ends_with(url, SLICE("/envoy.config.cluster.v3.Cluster")));
 }
 
-/* The node is packed already: its field (2, length-delimited) is written by hand behind the rest. */
-static void append_node(struct strbuf *out, struct slice node)
+/* The node is packed already: its field (length-delimited) is written by hand behind the rest. */
+static void append_node(struct strbuf *out, unsigned field, struct slice node)
 {
-    strbuf_add_char(out, (char)(2 << 3 | 2));
+    strbuf_add_char(out, (char)(field << 3 | 2));
     size_t n = node.n;
     for (; n >= 0x80; n >>= 7) {
         strbuf_add_char(out, (char)((n & 0x7f) | 0x80));
@@ -195,25 +196,17 @@ static void append_node(struct strbuf *out, struct slice node)
 
 static void pack_request(struct ads_session *s, struct type_state *t, struct strbuf *out)
 {
-    Envoy__Service__Discovery__V3__DiscoveryRequest m = ENVOY__SERVICE__DISCOVERY__V3__DISCOVERY_REQUEST__INIT;
-    Google__Rpc__Status status = GOOGLE__RPC__STATUS__INIT;
-    m.version_info = t->version;
-    m.type_url = t->url;
-    m.response_nonce = t->nonce;
-    m.resource_names = t->names;
-    m.n_resource_names = is_legacy_wildcard(t) ? 0 : t->n_names; /* as Envoy asks for all listeners and clusters */
-    if (t->refusal != NULL) {
-        status.code = GRPC_INTERNAL;
-        status.message = t->refusal;
-        m.error_detail = &status;
-    }
     strbuf_clear(out);
-    pack_append(&m.base, out);
+    if (s->delta) {
+        delta_pack(t, out);
+    } else {
+        sotw_pack(t, out);
+    }
     if (!s->node_sent) {
-        append_node(out, s->node);
+        append_node(out, s->delta ? 1 : 2, s->node);
         s->node_sent = true;
     }
-    set_text(&t->refusal, SLICE_NONE);
+    ads_set_text(&t->refusal, SLICE_NONE);
     t->due = false;
     t->asked = true;
 }
@@ -222,7 +215,7 @@ bool ads_session_next(struct ads_session *s, struct strbuf *request)
 {
     for (size_t i = 0; s->open && i < s->n; i++) {
         struct type_state *t = &s->types[i];
-        if (t->due && (t->asked || t->n_names > 0)) {
+        if (t->due && (t->asked || t->wanted.n > 0)) {
             pack_request(s, t, request);
             return true;
         }
@@ -232,7 +225,7 @@ bool ads_session_next(struct ads_session *s, struct strbuf *request)
 
 /* ---- responses ---- */
 
-static struct type_state *find_type(struct ads_session *s, struct slice url)
+struct type_state *ads_find_type(struct ads_session *s, struct slice url)
 {
     for (size_t i = 0; i < s->n; i++) {
         if (slice_eq(slice_of(s->types[i].url), url)) {
@@ -242,44 +235,14 @@ static struct type_state *find_type(struct ads_session *s, struct slice url)
     return NULL;
 }
 
-/* xDS allows a resource in a wrapper that carries its name, version and time to live; we never ask for the last. */
-static bool unwrap(struct store_resource *r, struct arena *arena, struct err *err)
+bool ads_unwrap(const Envoy__Service__Discovery__V3__Resource *w, struct store_resource *out, struct err *err)
 {
-    if (!slice_ends_with(r->type_url, SLICE("/envoy.service.discovery.v3.Resource"))) {
-        return true;
-    }
-    struct guard guard = guard_default();
-    guard.allow_unbuilt = true;
-    const Envoy__Service__Discovery__V3__Resource *w =
-        guard_unpack(&guard, &envoy__service__discovery__v3__resource__descriptor, r->bytes, arena, err);
-    if (w == NULL) {
-        return false;
-    }
     if (w->ttl != NULL || w->resource == NULL) {
         return err_set(err, ERR_UNSUPPORTED, "ttl: resources that expire were not asked for");
     }
-    *r = (struct store_resource){slice_of(w->resource->type_url),
-                                 slice_make(w->resource->value.data, w->resource->value.len)};
-    return true;
-}
-
-static bool read_resources(const Envoy__Service__Discovery__V3__DiscoveryResponse *m, struct arena *arena,
-                           struct ads_response *out, struct err *err)
-{
-    struct store_resource *all = arena_alloc(arena, (m->n_resources + 1) * sizeof *all);
-    for (size_t i = 0; i < m->n_resources; i++) {
-        const Google__Protobuf__Any *any = m->resources[i];
-        all[i] = (struct store_resource){slice_of(any->type_url), slice_make(any->value.data, any->value.len)};
-        if (!unwrap(&all[i], arena, err)) {
-            return err_prefix(err, "resources[%zu]", i);
-        }
-        if (!slice_eq(all[i].type_url, out->type_url)) {
-            return err_set(err, ERR_PROTOCOL, "resources[%zu]: of type %.*s in a response of type %.*s", i,
-                           SLICE_ARG(all[i].type_url), SLICE_ARG(out->type_url));
-        }
-    }
-    out->resources = all;
-    out->n = m->n_resources;
+    *out = (struct store_resource){slice_of(w->resource->type_url),
+                                   slice_make(w->resource->value.data, w->resource->value.len), slice_of(w->name),
+                                   slice_of(w->version)};
     return true;
 }
 
@@ -295,53 +258,47 @@ static struct slice without_half_character(struct slice text)
     return length > back ? slice_sub(text, 0, text.n - back) : text;
 }
 
-static void refuse(struct type_state *t, struct slice reason)
+void ads_refuse(struct type_state *t, struct slice reason)
 {
-    set_text(&t->refusal, without_half_character(slice_sub(reason, 0, REASON_MAX)));
+    ads_set_text(&t->refusal, without_half_character(slice_sub(reason, 0, REASON_MAX)));
     t->due = true;
+}
+
+enum ads_verdict ads_note_response(struct ads_session *s, struct ads_response *out, struct err *err)
+{
+    struct type_state *t = ads_find_type(s, out->type_url);
+    if (t == NULL || !t->asked) {
+        err_set(err, ERR_PROTOCOL, "%.*s: a type that was not asked for", SLICE_ARG(out->type_url));
+        return ADS_DONE;
+    }
+    out->type = (size_t)(t - s->types);
+    ads_set_text(&t->nonce, out->nonce.p == NULL ? SLICE("") : out->nonce);
+    if (t->wanted.n == 0) { /* crossed with our withdrawal */
+        t->due = true;
+        return ADS_DONE;
+    }
+    return ADS_TAKE;
 }
 
 enum ads_verdict ads_session_receive(struct ads_session *s, struct slice bytes, struct arena *arena,
                                      struct ads_response *out, struct err *err)
 {
     assert(s->open && s->current == NULL);
-    struct guard guard = guard_default();
-    guard.max_bytes = MESSAGE_MAX;
-    guard.allow_unbuilt = true;
-    const Envoy__Service__Discovery__V3__DiscoveryResponse *m =
-        guard_unpack(&guard, &envoy__service__discovery__v3__discovery_response__descriptor, bytes, arena, err);
-    if (m == NULL) {
-        err_prefix(err, "DiscoveryResponse");
-        return ADS_BROKEN;
+    *out = (struct ads_response){.n = 0};
+    enum ads_verdict verdict =
+        s->delta ? delta_receive(s, bytes, arena, out, err) : sotw_receive(s, bytes, arena, out, err);
+    if (verdict == ADS_TAKE) {
+        s->current = &s->types[out->type];
+        s->current_stale = false;
+        ads_set_text(&s->current_version, out->version);
     }
-    *out = (struct ads_response){
-        .type_url = slice_of(m->type_url), .version = slice_of(m->version_info), .nonce = slice_of(m->nonce)};
-    out->control_plane = m->control_plane == NULL ? SLICE_NONE : slice_of(m->control_plane->identifier);
-    struct type_state *t = find_type(s, out->type_url);
-    if (t == NULL || !t->asked) {
-        err_set(err, ERR_PROTOCOL, "%.*s: a type that was not asked for", SLICE_ARG(out->type_url));
-        return ADS_DONE;
-    }
-    out->type = (size_t)(t - s->types);
-    set_text(&t->nonce, out->nonce);
-    if (t->n_names == 0) { /* crossed with our withdrawal */
-        t->due = true;
-        return ADS_DONE;
-    }
-    if (!read_resources(m, arena, out, err)) {
-        refuse(t, slice_of(err->text));
-        return ADS_DONE;
-    }
-    s->current = t;
-    s->current_stale = false;
-    set_text(&s->current_version, out->version);
-    return ADS_TAKE;
+    return verdict;
 }
 
 void ads_session_ack(struct ads_session *s)
 {
     assert(s->current != NULL);
-    set_text(&s->current->version, slice_of(s->current_version));
+    ads_set_text(&s->current->version, slice_of(s->current_version));
     s->current->due = s->current->due || !s->current_stale;
     s->current = NULL;
 }
@@ -350,7 +307,7 @@ void ads_session_nack(struct ads_session *s, struct slice reason)
 {
     assert(s->current != NULL);
     if (!s->current_stale) {
-        refuse(s->current, reason);
+        ads_refuse(s->current, reason);
     }
     s->current = NULL;
 }

@@ -1,7 +1,10 @@
 /*
- * ads_session: what one client has subscribed to and accepted, in state-of-the-world xDS: messages in, requests out.
- * Pure: no sockets, no clock, no store. It outlives the streams that carry it; nonces do not. For the files of this
- * room.
+ * ads_session: what one client has subscribed to and accepted, in state-of-the-world or incremental xDS: messages in,
+ * requests out. Pure: no sockets, no clock, no store. It outlives the streams that carry it; nonces do not. For the
+ * files of this room.
+ *
+ * Incremental: names are subscribed and given back one by one; a new stream begins with what is held
+ * (ads_session_set_held), so that the server sends the difference only.
  *
  * One response is in progress at a time: after ads_session_receive said ADS_TAKE, the next is passed in only once this
  * one was acknowledged or refused.
@@ -15,7 +18,7 @@
 
 struct ads_session;
 
-struct ads_session *ads_session_create(struct slice node); /* a packed Node; copied */
+struct ads_session *ads_session_create(struct slice node, bool delta); /* a packed Node; copied */
 void ads_session_destroy(struct ads_session **s);
 /* Before the first stream, in the order to subscribe. */
 void ads_session_add_type(struct ads_session *s, struct slice type_url);
@@ -25,7 +28,10 @@ void ads_session_add_type(struct ads_session *s, struct slice type_url);
 void ads_session_set_names(struct ads_session *s, size_t type, const struct slice *names, size_t n);
 
 void ads_session_open(struct ads_session *s);  /* a stream began: everything is asked for anew */
+/* Delta, after open: resources held of a type, for its first request. Borrowed until the next call with other ones. */
+void ads_session_set_held(struct ads_session *s, size_t type, const struct store_version *held, size_t n);
 void ads_session_close(struct ads_session *s); /* it ended */
+bool ads_session_is_delta(const struct ads_session *s);
 
 /* Packs the next request that is due; false: none is. */
 bool ads_session_next(struct ads_session *s, struct strbuf *request);
@@ -35,6 +41,8 @@ struct ads_response {
     struct slice type_url, version, nonce;
     const struct store_resource *resources;
     size_t n;
+    const struct slice *removed; /* delta */
+    size_t n_removed;
     struct slice control_plane; /* who answered; may be empty */
 };
 enum ads_verdict {

@@ -166,11 +166,9 @@ static bool read_extensions(struct reader *r, struct config_bootstrap *b)
 static bool read_ads_config(struct reader *r, struct config_bootstrap *b, const pb_api_source *ads)
 {
     size_t mark = read_push(r, "ads_config");
-    if (ads->api_type == ENVOY__CONFIG__CORE__V3__API_CONFIG_SOURCE__API_TYPE__DELTA_GRPC) {
-        return read_fail(r, "api_type", ERR_UNSUPPORTED, "DELTA_GRPC is not supported by Egret: use GRPC");
-    }
-    if (ads->api_type != ENVOY__CONFIG__CORE__V3__API_CONFIG_SOURCE__API_TYPE__GRPC) {
-        return read_fail(r, "api_type", ERR_UNSUPPORTED, "only GRPC is supported by Egret");
+    b->ads_delta = ads->api_type == ENVOY__CONFIG__CORE__V3__API_CONFIG_SOURCE__API_TYPE__DELTA_GRPC;
+    if (!b->ads_delta && ads->api_type != ENVOY__CONFIG__CORE__V3__API_CONFIG_SOURCE__API_TYPE__GRPC) {
+        return read_fail(r, "api_type", ERR_UNSUPPORTED, "only GRPC and DELTA_GRPC are supported by Egret");
     }
     if (ads->transport_api_version != ENVOY__CONFIG__CORE__V3__API_VERSION__V3) {
         return read_fail(r, "transport_api_version", ERR_INPUT, "must be V3");
@@ -393,6 +391,11 @@ bool bootstrap_admin(const struct config_bootstrap *b, struct addr *out)
 struct slice bootstrap_ads_cluster(const struct config_bootstrap *b)
 {
     return b->ads_cluster;
+}
+
+bool bootstrap_ads_is_delta(const struct config_bootstrap *b)
+{
+    return b->ads_delta;
 }
 
 bool bootstrap_wants_lds(const struct config_bootstrap *b)

@@ -13,7 +13,7 @@ struct config_bootstrap {
     struct graveyard yard; /* of every object that is made from this configuration, the store's too */
     const struct extension_registry *extensions;
     struct bootstrap_node node;
-    bool has_admin, has_internal, has_ads, wants_lds, wants_cds;
+    bool has_admin, has_internal, has_ads, ads_delta, wants_lds, wants_cds;
     struct addr admin;
     struct slice ads_cluster;
     struct config_limits limits;

@@ -169,6 +169,28 @@ size_t store_names(const struct config_store *s, struct slice type_url, const st
     return resource_kinds[type].wildcard ? 1 : s->types[type].n_names;
 }
 
+size_t store_versions(const struct config_store *s, struct slice type_url, struct arena *arena,
+                      const struct store_version **out)
+{
+    enum resource_type type;
+    size_t n = 0;
+    *out = NULL;
+    if (!store_find_type(type_url, &type) || (s->types[type].loaded && !resource_kinds[type].wildcard)) {
+        return 0;
+    }
+    const struct map *entries = s->types[type].entries;
+    struct store_version *all = arena_alloc(arena, (map_count(entries) + 1) * sizeof *all);
+    for (struct map_item *i = map_first(entries); i != NULL; i = map_next(i)) {
+        const struct entry *e = map_value(i);
+        const struct form *f = e->is_static || e->gone || e->dead ? NULL : entry_latest(e);
+        if (f != NULL && f->version.n > 0) {
+            all[n++] = (struct store_version){e->name, f->version};
+        }
+    }
+    *out = all;
+    return n;
+}
+
 /* ---- readiness ---- */
 
 static void say(struct strbuf *why, const char *text, struct slice name)

@@ -4,6 +4,7 @@
  * Egret does not build is refused), builds beside the old snapshot, then hands the new one over.
  */
 #pragma once
+#include "base/arena.h"
 #include "base/err.h"
 #include "base/strbuf.h"
 #include "proxy/config/snapshot.h"
@@ -31,6 +32,7 @@ void bootstrap_destroy(struct config_bootstrap **b);
 const struct bootstrap_node *bootstrap_node(const struct config_bootstrap *b);
 bool bootstrap_admin(const struct config_bootstrap *b, struct addr *out); /* false: no admin address */
 struct slice bootstrap_ads_cluster(const struct config_bootstrap *b);     /* empty: no dynamic resources */
+bool bootstrap_ads_is_delta(const struct config_bootstrap *b);            /* api_type: DELTA_GRPC */
 bool bootstrap_wants_lds(const struct config_bootstrap *b);
 bool bootstrap_wants_cds(const struct config_bootstrap *b);
 
@@ -52,14 +54,19 @@ struct snapshot *store_snapshot(struct config_store *s); /* the newest, borrowed
 struct store_resource {
     struct slice type_url; /* of the Any */
     struct slice bytes;
+    struct slice name, version; /* delta: of the resource by itself; empty in state of the world */
 };
 struct store_update {
     struct slice type_url, version;
     const struct store_resource *resources;
     size_t n;
+    bool delta; /* what does not stand in it stays */
+    const struct slice *removed;
+    size_t n_removed;
 };
-/* State-of-the-world update of one type. Good resources apply, for a bad one its old form stays; removals as the type's
- * rules say (refs/xds 1.6). Returns false when any was refused: err->text has a line "name: field: reason" for each.
+/* An update of one type. Good resources apply, for a bad one its old form stays; removals as the type's rules say: what
+ * is missing in state of the world, what is named in delta; of types that others name, nothing goes while it is named.
+ * Returns false when any was refused: err->text has a line "name: field: reason" for each.
  * *changed: store_snapshot is a new one: swap it in. */
 bool store_apply(struct config_store *s, const struct store_update *update, bool *changed, struct err *err);
 
@@ -69,6 +76,13 @@ struct slice store_refusals(const struct config_store *s);
 /* Names to subscribe for a type now (RDS, EDS, SDS names that listeners and clusters wait for); "*" types: one "*". */
 /* Valid until the next store_apply or store_load. */
 size_t store_names(const struct config_store *s, struct slice type_url, const struct slice **names);
+/* Delta: what is held of a type and in which version, for a stream that begins; made in the arena. Resources from disk
+ * that only an answer can confirm (routes, endpoints, secrets) do not count before they were confirmed. */
+struct store_version {
+    struct slice name, version;
+};
+size_t store_versions(const struct config_store *s, struct slice type_url, struct arena *arena,
+                      const struct store_version **out);
 /* Types in the order to subscribe. */
 size_t store_types(const struct config_store *s, const struct slice **type_urls);
 

@@ -7,7 +7,7 @@
 #include "proxy/config/store_inside.h"
 
 struct incoming {
-    struct slice name, bytes;
+    struct slice name, bytes, version;
     struct entry *entry; /* NULL: a name that is new */
     bool heartbeat;      /* a wrapper without content: what we have is confirmed */
 };
@@ -67,8 +67,11 @@ static bool unwrap(struct config_store *s, const struct store_update *u, size_t 
     struct slice url = u->resources[i].type_url;
     char where[64], reason[600];
     snprintf(where, sizeof where, "resource %zu", i);
-    *out = (struct incoming){.bytes = u->resources[i].bytes};
-    if (slice_eq(url, slice_of(WRAPPER))) {
+    struct slice own = u->resources[i].name;
+    *out = (struct incoming){.bytes = u->resources[i].bytes, .version = u->version};
+    if (u->delta) {
+        out->version = u->resources[i].version;
+    } else if (slice_eq(url, slice_of(WRAPPER))) {
         struct err err;
         const Envoy__Service__Discovery__V3__Resource *w =
             guard_unpack(NULL, &envoy__service__discovery__v3__resource__descriptor, out->bytes, arena, &err);
@@ -77,6 +80,7 @@ static bool unwrap(struct config_store *s, const struct store_update *u, size_t 
             return false;
         }
         out->heartbeat = w->resource == NULL;
+        out->version = w->version[0] != '\0' ? slice_of(w->version) : out->version;
         out->name = slice_of(w->name);
         if (out->heartbeat) {
             return true;
@@ -92,9 +96,15 @@ static bool unwrap(struct config_store *s, const struct store_update *u, size_t 
     }
     out->name = peek_name(out->bytes);
     if (out->name.n == 0) {
-        store_refuse(s, NULL, slice_of(where), u->version, "it has no name");
+        store_refuse(s, NULL, own.n > 0 ? own : slice_of(where), u->version, "it has no name");
+        return false;
     }
-    return out->name.n > 0;
+    if (own.n > 0 && !slice_eq(own, out->name)) {
+        snprintf(reason, sizeof reason, "its content has the name \"%.*s\"", SLICE_ARG(slice_sub(out->name, 0, 200)));
+        store_refuse(s, NULL, own, u->version, reason);
+        return false;
+    }
+    return true;
 }
 
 /* ---- checks against the others ---- */
@@ -173,10 +183,24 @@ static bool is_return(struct config_store *s, struct entry *e, struct slice byte
     return true;
 }
 
-static void accept_one(struct config_store *s, enum resource_type type, const struct incoming *in,
-                       struct slice version)
+/* The same content under another version: that is what a new stream must say we hold. */
+static void note_version(struct entry *e, struct slice version)
+{
+    struct form *f = e->warming != NULL ? e->warming : e->active;
+    if (slice_eq(f->version, version)) {
+        return;
+    }
+    if (f->version.n == version.n) {
+        memcpy((void *)(uintptr_t)f->version.p, version.p, version.n);
+    } else {
+        f->version = arena_slice(f->arena, version);
+    }
+}
+
+static void accept_one(struct config_store *s, enum resource_type type, const struct incoming *in, bool versioned)
 {
     struct entry *e = in->entry;
+    struct slice version = in->version;
     struct err err;
     err_clear(&err);
     if (e != NULL && e->is_static) {
@@ -184,6 +208,9 @@ static void accept_one(struct config_store *s, enum resource_type type, const st
         return;
     }
     if (e != NULL && (is_unchanged(e, in->bytes) || is_return(s, e, in->bytes))) {
+        if (versioned) {
+            note_version(e, version);
+        }
         return;
     }
     struct form *f = form_create(s, type, in->bytes, version, false, &err);
@@ -232,6 +259,7 @@ static void remove_absent(struct config_store *s, enum resource_type type)
 }
 
 struct batch {
+    bool delta;
     struct incoming *list;
     size_t n;
     struct map *fresh; /* names without an entry → how often they stand, 1 or 2 */
@@ -292,7 +320,26 @@ static void accept_batch(struct config_store *s, enum resource_type type, struct
             continue;
         }
         if (!refuse_double(s, b, in, version)) {
-            accept_one(s, type, in, version);
+            accept_one(s, type, in, b->delta);
+        }
+    }
+}
+
+/* What is named by others stays as long as it is named, whatever the server says of it. */
+static void remove_named(struct config_store *s, enum resource_type type, struct batch *b, const struct store_update *u)
+{
+    for (size_t i = 0; i < u->n_removed; i++) {
+        struct entry *e = store_entry(s, type, u->removed[i]);
+        bool both = e != NULL ? e->seen > 0 : map_has(b->fresh, u->removed[i]);
+        if (both) {
+            store_refuse(s, e, u->removed[i], u->version, "stands among the resources and among the removed ones");
+            if (e != NULL) {
+                e->seen = 3;
+            } else {
+                map_put(b->fresh, u->removed[i], mark(0));
+            }
+        } else if (e != NULL && resource_kinds[type].wildcard && !e->is_static && !e->gone && !e->dead) {
+            remove_entry(s, e);
         }
     }
 }
@@ -301,7 +348,7 @@ void store_accept(struct config_store *s, enum resource_type type, const struct 
                   const struct accept_mode *mode)
 {
     struct arena *arena = arena_create(0);
-    struct batch b = {.list = mem_alloc((u->n + 1) * sizeof *b.list)};
+    struct batch b = {.delta = u->delta, .list = mem_alloc((u->n + 1) * sizeof *b.list)};
     size_t refused_before = s->n_refusals;
     store_update_names(s);
     for (size_t i = 0; i < u->n; i++) {
@@ -309,7 +356,9 @@ void store_accept(struct config_store *s, enum resource_type type, const struct 
     }
     count_names(s, type, &b);
     /* Absence counts only when every resource of the update could be named. */
-    if (resource_kinds[type].wildcard && s->n_refusals == refused_before) {
+    if (u->delta) {
+        remove_named(s, type, &b, u);
+    } else if (resource_kinds[type].wildcard && s->n_refusals == refused_before) {
         remove_absent(s, type);
     }
     accept_batch(s, type, &b, u->version);

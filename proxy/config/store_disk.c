@@ -112,6 +112,25 @@ static void add_block(struct strbuf *out, struct slice bytes)
     strbuf_add(out, bytes);
 }
 
+/* In delta each resource has a version of its own, which a new stream has to say: it stands in the wrapper that xDS has
+ * for that. */
+static pb_any *pack_form(const struct config_store *s, const struct entry *e, const struct form *f, char *url,
+                         struct arena *arena)
+{
+    pb_any *any = arena_alloc(arena, sizeof *any);
+    google__protobuf__any__init(any);
+    any->type_url = url;
+    any->value = (ProtobufCBinaryData){f->bytes.n, (uint8_t *)(uintptr_t)f->bytes.p};
+    if (!s->bootstrap->ads_delta) {
+        return any;
+    }
+    Envoy__Service__Discovery__V3__Resource wrapper = ENVOY__SERVICE__DISCOVERY__V3__RESOURCE__INIT;
+    wrapper.name = arena_str(arena, e->name);
+    wrapper.version = arena_str(arena, f->version);
+    wrapper.resource = any;
+    return pack_any(&wrapper.base, arena);
+}
+
 /* The type's resources as one DiscoveryResponse; *sealed: it holds what must not be read. */
 static struct slice pack_type(const struct config_store *s, enum resource_type type, const struct seal *seal,
                               struct arena *arena, bool *sealed)
@@ -131,11 +150,7 @@ static struct slice pack_type(const struct config_store *s, enum resource_type t
             continue;
         }
         *sealed = *sealed || secret;
-        pb_any *any = arena_alloc(arena, sizeof *any);
-        google__protobuf__any__init(any);
-        any->type_url = url;
-        any->value = (ProtobufCBinaryData){f->bytes.n, (uint8_t *)(uintptr_t)f->bytes.p};
-        m.resources[m.n_resources++] = any;
+        m.resources[m.n_resources++] = pack_form(s, e, f, url, arena);
     }
     return pack_message(&m.base, arena);
 }
@@ -262,9 +277,13 @@ static void accept_response(struct config_store *s, enum resource_type type,
     struct store_resource *list = mem_alloc((m->n_resources + 1) * sizeof *list);
     for (size_t i = 0; i < m->n_resources; i++) {
         const pb_any *any = m->resources[i];
-        list[i] = (struct store_resource){slice_of(any->type_url), slice_make(any->value.data, any->value.len)};
+        list[i] = (struct store_resource){
+            .type_url = slice_of(any->type_url), .bytes = slice_make(any->value.data, any->value.len)};
     }
-    struct store_update update = {slice_of(resource_kinds[type].url), slice_of(m->version_info), list, m->n_resources};
+    struct store_update update = {.type_url = slice_of(resource_kinds[type].url),
+                                  .version = slice_of(m->version_info),
+                                  .resources = list,
+                                  .n = m->n_resources};
     struct accept_mode mode = {.from_disk = true};
     store_accept(s, type, &update, &mode);
     mem_free(list);

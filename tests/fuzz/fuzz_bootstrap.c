@@ -54,7 +54,7 @@ static size_t cut(const uint8_t *data, size_t size, struct slice url, struct sto
     while (size >= 2 && n < MAX_RESOURCES) {
         size_t len = (size_t)data[0] << 8 | data[1];
         len = len > size - 2 ? size - 2 : len;
-        list[n++] = (struct store_resource){url, slice_make(data + 2, len)};
+        list[n++] = (struct store_resource){.type_url = url, .bytes = slice_make(data + 2, len)};
         data += 2 + len;
         size -= 2 + len;
     }

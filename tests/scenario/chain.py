@@ -79,6 +79,7 @@ class Wire:
 
 class Chain:
     """Everything of one run; stop() ends it and searches what was written for every key and secret."""
+    api_type = "DELTA_GRPC"  # of the proxies' ADS
 
     def __init__(self, folder):
         self.folder = str(folder)
@@ -232,7 +233,7 @@ class Chain:
             "bootstrap_extensions": [{"name": "envoy.bootstrap.internal_listener", "typed_config": {
                 "@type": PREFIX + "envoy.extensions.bootstrap.internal_listener.v3.InternalListener"}}],
             "dynamic_resources": {
-                "ads_config": {"api_type": "GRPC", "transport_api_version": "V3",
+                "ads_config": {"api_type": self.api_type, "transport_api_version": "V3",
                                "grpc_services": [{"envoy_grpc": {"cluster_name": "control"}}]},
                 "lds_config": {"ads": {}, "resource_api_version": "V3"},
                 "cds_config": {"ads": {}, "resource_api_version": "V3"}},

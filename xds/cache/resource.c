@@ -84,8 +84,43 @@ uint64_t resource_source(const struct resource *r)
 
 bool resource_equal(const struct resource *a, const struct resource *b)
 {
-    return a == b || (a->hash.hi == b->hash.hi && a->hash.lo == b->hash.lo && a->bytes_len == b->bytes_len &&
+    return a == b || (a->hash.hi == b->hash.hi && a->hash.lo == b->hash.lo && !resource_is_unknown(a) &&
                       slice_eq(resource_get_name(a), resource_get_name(b)));
+}
+
+void resource_version(const struct resource *r, char out[RESOURCE_VERSION_BYTES])
+{
+    snprintf(out, RESOURCE_VERSION_BYTES, "%016" PRIx64 "%016" PRIx64, r->hash.hi, r->hash.lo);
+}
+
+static bool read_hex(struct slice text, uint64_t *out)
+{
+    *out = 0;
+    for (size_t i = 0; i < text.n; i++) {
+        char c = text.p[i];
+        if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'))) {
+            return false;
+        }
+        *out = *out << 4 | (uint64_t)(c <= '9' ? c - '0' : c - 'a' + 10);
+    }
+    return true;
+}
+
+struct resource *resource_create_held(struct slice name, struct slice version)
+{
+    struct resource *r = resource_create(name, SLICE_NONE);
+    bool known = version.n == RESOURCE_VERSION_BYTES - 1 && read_hex(slice_sub(version, 0, 16), &r->hash.hi) &&
+                 read_hex(slice_from(version, 16), &r->hash.lo);
+    if (!known) { /* of another kind of server: it holds something, which is none of ours */
+        uint64_t hash = version.n == 0 ? 0 : slice_hash(version, 0) | 1;
+        r->hash = (struct resource_hash){hash, hash};
+    }
+    return r;
+}
+
+bool resource_is_unknown(const struct resource *r)
+{
+    return r->hash.hi == 0 && r->hash.lo == 0;
 }
 
 static int by_name(const void *a, const void *b)
@@ -105,20 +140,36 @@ static void set_version(struct resource_list *l)
     snprintf(l->version, sizeof l->version, "%016" PRIx64 "%016" PRIx64, hi, lo);
 }
 
-struct resource_list *resource_list_create(struct resource **items, size_t n)
+static struct resource_list *create_sorted(struct resource **items, size_t n)
 {
     struct resource_list *l = mem_alloc(sizeof *l + n * sizeof l->items[0]);
     atomic_init(&l->refs, 1);
     l->n = n;
     if (n > 0) {
         memcpy(l->items, items, n * sizeof items[0]);
-        qsort(l->items, n, sizeof l->items[0], by_name);
-    }
-    for (size_t i = 1; i < n; i++) {
-        assert(by_name(&l->items[i - 1], &l->items[i]) < 0);
     }
     set_version(l);
     return l;
+}
+
+/* What comes from the list before is in order already, and asking is cheaper than sorting. */
+static void sort(struct resource **items, size_t n)
+{
+    for (size_t i = 1; i < n; i++) {
+        if (by_name(&items[i - 1], &items[i]) > 0) {
+            qsort(items, n, sizeof items[0], by_name);
+            return;
+        }
+    }
+}
+
+struct resource_list *resource_list_create(struct resource **items, size_t n)
+{
+    sort(items, n);
+    for (size_t i = 1; i < n; i++) {
+        assert(by_name(&items[i - 1], &items[i]) < 0);
+    }
+    return create_sorted(items, n);
 }
 
 struct resource_list *resource_list_ref(struct resource_list *l)
@@ -192,23 +243,90 @@ struct resource_list *resource_list_subset(struct resource_list *l, const char *
     return out;
 }
 
+/* Two sorted lists side by side: less than 0 when a[i] comes first (or b is at its end), 0 when both have the name. */
+static int compare_at(const struct resource_list *a, size_t i, const struct resource_list *b, size_t k)
+{
+    if (i >= resource_list_count(a)) {
+        return 1;
+    }
+    if (k >= resource_list_count(b)) {
+        return -1;
+    }
+    return a->items[i] == b->items[k] ? 0 : by_name(&a->items[i], &b->items[k]);
+}
+
 struct resource_list *resource_list_union(struct resource_list *fresh, const struct resource_list *old)
 {
-    size_t extra = 0;
-    struct resource **items = mem_alloc((resource_list_count(fresh) + resource_list_count(old) + 1) * sizeof items[0]);
-    for (size_t i = 0; i < resource_list_count(old); i++) {
-        if (resource_list_find(fresh, resource_get_name(old->items[i])) == NULL) {
-            items[extra++] = resource_ref(old->items[i]);
-        }
+    size_t n = 0, from_old = 0, total = resource_list_count(fresh) + resource_list_count(old);
+    struct resource **items = mem_alloc((total + 1) * sizeof items[0]);
+    for (size_t i = 0, k = 0; i < resource_list_count(fresh) || k < resource_list_count(old);) {
+        int c = compare_at(fresh, i, old, k);
+        from_old += c > 0;
+        items[n++] = c > 0 ? old->items[k] : fresh->items[i];
+        i += c <= 0;
+        k += c >= 0;
     }
-    if (extra == 0) {
+    if (from_old == 0) {
         mem_free(items);
         return resource_list_ref(fresh);
     }
-    for (size_t i = 0; i < fresh->n; i++) {
-        items[extra++] = resource_ref(fresh->items[i]);
+    for (size_t i = 0; i < n; i++) {
+        resource_ref(items[i]);
     }
-    struct resource_list *out = resource_list_create(items, extra);
+    struct resource_list *out = create_sorted(items, n);
     mem_free(items);
     return out;
+}
+
+struct resource_list *resource_list_filter(struct resource_list *l, bool (*keep)(void *ctx, const struct resource *r),
+                                           void *ctx)
+{
+    struct resource **items = mem_alloc((resource_list_count(l) + 1) * sizeof items[0]);
+    size_t n = 0;
+    for (size_t i = 0; i < resource_list_count(l); i++) {
+        if (keep(ctx, l->items[i])) {
+            items[n++] = resource_ref(l->items[i]);
+        }
+    }
+    struct resource_list *out = create_sorted(items, n);
+    mem_free(items);
+    return out;
+}
+
+void resource_list_diff(const struct resource_list *before, const struct resource_list *now,
+                        struct resource_list **changed, struct resource_list **removed)
+{
+    struct resource **come = mem_alloc((resource_list_count(now) + 1) * sizeof come[0]);
+    struct resource **gone = mem_alloc((resource_list_count(before) + 1) * sizeof gone[0]);
+    size_t n_come = 0, n_gone = 0;
+    for (size_t i = 0, k = 0; i < resource_list_count(before) || k < resource_list_count(now);) {
+        int c = compare_at(before, i, now, k);
+        if (c < 0) {
+            gone[n_gone++] = resource_ref(before->items[i]);
+        } else if (c > 0 || !resource_equal(before->items[i], now->items[k])) {
+            come[n_come++] = resource_ref(now->items[k]);
+        }
+        i += c <= 0;
+        k += c >= 0;
+    }
+    *changed = create_sorted(come, n_come);
+    *removed = create_sorted(gone, n_gone);
+    mem_free(come);
+    mem_free(gone);
+}
+
+bool resource_list_covers(const struct resource_list *held, const struct resource_list *wanted)
+{
+    if (resource_list_equal(held, wanted)) {
+        return true;
+    }
+    for (size_t i = 0, k = 0; k < resource_list_count(wanted);) {
+        int c = compare_at(held, i, wanted, k);
+        if (c > 0 || (c == 0 && !resource_equal(held->items[i], wanted->items[k]))) {
+            return false;
+        }
+        i++;
+        k += c == 0;
+    }
+    return true;
 }

@@ -20,6 +20,15 @@ enum {
     ANY_TYPE_URL = 0x0a,
     ANY_VALUE = 0x12,
     CONTROL_PLANE_IDENTIFIER = 0x0a,
+    DELTA_VERSION = 0x0a,
+    DELTA_RESOURCES = 0x12,
+    DELTA_TYPE_URL = 0x22,
+    DELTA_NONCE = 0x2a,
+    DELTA_REMOVED = 0x32,
+    DELTA_CONTROL_PLANE = 0x3a,
+    RESOURCE_VERSION = 0x0a,
+    RESOURCE_CONTENT = 0x12,
+    RESOURCE_NAME = 0x1a,
 };
 
 struct writer {
@@ -77,12 +86,17 @@ static void unref_resource(void *resource)
     resource_unref(resource);
 }
 
-static void put_resource(struct writer *w, struct slice type_url, struct resource *r)
+static size_t field_size(size_t n)
+{
+    return 1 + varint_size(n) + n;
+}
+
+/* An Any under this tag. */
+static void put_any(struct writer *w, unsigned char tag, struct slice type_url, struct resource *r)
 {
     struct slice bytes = resource_bytes(r);
-    size_t any = 1 + varint_size(type_url.n) + type_url.n + 1 + varint_size(bytes.n) + bytes.n;
-    strbuf_add_char(&w->open, RESPONSE_RESOURCES);
-    put_varint(w, any);
+    strbuf_add_char(&w->open, (char)tag);
+    put_varint(w, field_size(type_url.n) + field_size(bytes.n));
     put_field(w, ANY_TYPE_URL, type_url);
     strbuf_add_char(&w->open, ANY_VALUE);
     put_varint(w, bytes.n);
@@ -96,25 +110,65 @@ static void put_resource(struct writer *w, struct slice type_url, struct resourc
     put_slice(w, grpc_slice_new_with_user_data(p, bytes.n, unref_resource, resource_ref(r)));
 }
 
+static void put_versioned(struct writer *w, struct slice type_url, struct resource *r)
+{
+    char text[RESOURCE_VERSION_BYTES];
+    resource_version(r, text);
+    struct slice name = resource_get_name(r), version = slice_of(text);
+    size_t any = field_size(type_url.n) + field_size(resource_bytes(r).n);
+    strbuf_add_char(&w->open, DELTA_RESOURCES);
+    put_varint(w, field_size(version.n) + field_size(name.n) + field_size(any));
+    put_field(w, RESOURCE_VERSION, version);
+    put_field(w, RESOURCE_NAME, name);
+    put_any(w, RESOURCE_CONTENT, type_url, r);
+}
+
+static void put_control_plane(struct writer *w, unsigned char tag, const char *identifier)
+{
+    struct slice id = slice_of(identifier);
+    strbuf_add_char(&w->open, (char)tag);
+    put_varint(w, field_size(id.n));
+    put_field(w, CONTROL_PLANE_IDENTIFIER, id);
+}
+
+static grpc_byte_buffer *finish(struct writer *w)
+{
+    close_open(w);
+    grpc_byte_buffer *out = grpc_raw_byte_buffer_create(w->slices, w->n);
+    for (size_t i = 0; i < w->n; i++) {
+        grpc_slice_unref(w->slices[i]); /* the buffer holds its own references */
+    }
+    mem_free(w->slices);
+    return out;
+}
+
 grpc_byte_buffer *envelope_create(const struct session_response *response, const char *identifier)
 {
     struct writer w = {0};
     struct slice type_url = slice_of(xds_type_url(response->type));
     put_field(&w, RESPONSE_VERSION, slice_of(response->version));
     for (size_t i = 0; i < resource_list_count(response->resources); i++) {
-        put_resource(&w, type_url, resource_list_at(response->resources, i));
+        put_any(&w, RESPONSE_RESOURCES, type_url, resource_list_at(response->resources, i));
     }
     put_field(&w, RESPONSE_TYPE_URL, type_url);
     put_field(&w, RESPONSE_NONCE, slice_of(response->nonce));
-    struct slice id = slice_of(identifier);
-    strbuf_add_char(&w.open, RESPONSE_CONTROL_PLANE);
-    put_varint(&w, 1 + varint_size(id.n) + id.n);
-    put_field(&w, CONTROL_PLANE_IDENTIFIER, id);
-    close_open(&w);
-    grpc_byte_buffer *out = grpc_raw_byte_buffer_create(w.slices, w.n);
-    for (size_t i = 0; i < w.n; i++) {
-        grpc_slice_unref(w.slices[i]); /* the buffer holds its own references */
+    put_control_plane(&w, RESPONSE_CONTROL_PLANE, identifier);
+    return finish(&w);
+}
+
+grpc_byte_buffer *envelope_create_delta(const struct session_response *response, const char *identifier)
+{
+    struct writer w = {0};
+    struct slice type_url = slice_of(xds_type_url(response->type));
+    put_field(&w, DELTA_VERSION, slice_of(response->version));
+    for (size_t i = 0; i < resource_list_count(response->resources); i++) {
+        put_versioned(&w, type_url, resource_list_at(response->resources, i));
     }
-    mem_free(w.slices);
-    return out;
+    put_field(&w, DELTA_TYPE_URL, type_url);
+    put_field(&w, DELTA_NONCE, slice_of(response->nonce));
+    for (size_t i = 0; i < resource_list_count(response->removed); i++) {
+        put_field(&w, DELTA_REMOVED, resource_get_name(resource_list_at(response->removed, i)));
+    }
+    put_control_plane(&w, DELTA_CONTROL_PLANE, identifier);
+    return finish(&w);
 }

@@ -1,5 +1,5 @@
 /*
- * envelope: a DiscoveryResponse around resources that are already serialised. Large resources are not copied: the
+ * envelope: a DiscoveryResponse, or a DeltaDiscoveryResponse, around resources that are already serialised. Large resources are not copied: the
  * message refers to them. Any thread.
  */
 #pragma once
@@ -9,3 +9,5 @@
 
 /* The caller destroys it. identifier: control_plane.identifier. */
 grpc_byte_buffer *envelope_create(const struct session_response *response, const char *identifier);
+/* The same for delta: response->removed is there. */
+grpc_byte_buffer *envelope_create_delta(const struct session_response *response, const char *identifier);

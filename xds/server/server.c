@@ -16,7 +16,7 @@
 #include "xds/server/gone.h"
 #include "xds/server/stream.h"
 
-enum { REQUEST_MAX = 4 * 1024 * 1024, FAREWELL_MS = 1500, CUT_MS = 1000 };
+enum { REQUEST_MAX = 32 * 1024 * 1024, FAREWELL_MS = 1500, CUT_MS = 1000 };
 
 #define METHOD_SOTW "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources"
 #define METHOD_DELTA "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
@@ -60,15 +60,13 @@ static void accept_next(struct server *s)
 
 static struct stream *start(struct server *s, struct slice method)
 {
-    if (slice_eq(method, SLICE(METHOD_SOTW))) {
-        return stream_start(&s->host, s->call);
-    }
-    if (slice_eq(method, SLICE(METHOD_DELTA))) {
-        return stream_refuse(&s->host, s->call, GRPC_STATUS_UNIMPLEMENTED,
-                             "delta xDS is not built: use StreamAggregatedResources (api_type GRPC)");
+    bool delta = slice_eq(method, SLICE(METHOD_DELTA));
+    if (delta || slice_eq(method, SLICE(METHOD_SOTW))) {
+        return stream_start(&s->host, s->call, delta ? SESSION_DELTA : SESSION_SOTW);
     }
     return stream_refuse(&s->host, s->call, GRPC_STATUS_UNIMPLEMENTED,
-                         "only AggregatedDiscoveryService.StreamAggregatedResources is served here");
+                         "only AggregatedDiscoveryService is served here (StreamAggregatedResources, "
+                         "DeltaAggregatedResources)");
 }
 
 static void on_accepted(void *owner, bool ok)

@@ -1,5 +1,5 @@
 /*
- * server: the ADS port. gRPC over mTLS, AggregatedDiscoveryService.StreamAggregatedResources, state of the world.
+ * server: the ADS port. gRPC over mTLS, AggregatedDiscoveryService, state of the world and delta.
  * Everything here is called from, and calls back in, the owner's thread; gRPC's own threads stay behind it. The owner
  * watches server_fd and calls server_run when it is readable.
  */
@@ -20,7 +20,7 @@ struct server_params {
     const char *certificate, *private_key, *client_ca; /* PEM files; clients need a certificate of this CA */
     const char *trust_domain;
     const char *identifier;   /* what responses call this server */
-    size_t max_request_bytes; /* 0: 4 MB */
+    size_t max_request_bytes; /* 0: 32 MB: a client that comes back lists all it holds */
 };
 
 struct server_hooks {
@@ -48,7 +48,7 @@ void server_deny(struct server *server, const char *cluster, const char *reason)
 /* One row for each node seen: connected ones, and those that left (the newest thousand). */
 struct server_proxy {
     const char *node_id, *cluster, *peer, *user_agent;
-    bool connected, egret;
+    bool connected, egret, delta;
     int64_t since_us, until_us;    /* wall clock; until_us 0 while connected */
     const struct session *session; /* session_status tells of each type; NULL when it left */
 };

@@ -28,6 +28,7 @@ struct stream {
     char *text;
 
     char *spiffe_id, *peer;
+    enum session_kind kind;
     struct session *session; /* NULL until the node is admitted */
     char *node_id, *cluster, *user_agent;
     bool egret;
@@ -91,9 +92,11 @@ static void pump(struct stream *s)
     if (s->writing || s->ending || s->session == NULL || !session_next(s->session, &response)) {
         return;
     }
-    LOG(LOG_DEBUG, "ads", "%s: %s: %zu resources, version %s, nonce %s", s->node_id, xds_type_name(response.type),
-        resource_list_count(response.resources), response.version, response.nonce);
-    grpc_byte_buffer *message = envelope_create(&response, s->host.identifier);
+    LOG(LOG_DEBUG, "ads", "%s: %s: %zu resources, %zu removed, version %s, nonce %s", s->node_id,
+        xds_type_name(response.type), resource_list_count(response.resources), resource_list_count(response.removed),
+        response.version, response.nonce);
+    grpc_byte_buffer *message = s->kind == SESSION_DELTA ? envelope_create_delta(&response, s->host.identifier)
+                                                         : envelope_create(&response, s->host.identifier);
     grpc_op op = {.op = GRPC_OP_SEND_MESSAGE};
     op.data.send_message.send_message = message;
     s->writing = true;
@@ -129,7 +132,7 @@ static bool admit(struct stream *s, const struct request *r, struct err *err)
     s->user_agent = mem_str_slice(r->node.user_agent);
     s->egret = r->node.egret;
     s->since_us = clock_wall_us();
-    s->session = session_create(s->egret);
+    s->session = session_create(s->kind, s->egret);
     if (set != NULL) {
         session_on_set(s->session, set);
         resource_set_unref(set);
@@ -140,7 +143,7 @@ static bool admit(struct stream *s, const struct request *r, struct err *err)
     return true;
 }
 
-static void log_verdict(const struct stream *s, const struct session_request *r)
+static void log_verdict(const struct stream *s, const struct request *r)
 {
     if (r->refused) {
         LOG(LOG_WARN, "ads", "%s: refused %.*s: %.*s", s->node_id, SLICE_ARG(r->type_url),
@@ -161,12 +164,14 @@ static void on_message(struct stream *s, struct slice bytes)
 {
     struct request r;
     struct err err = {0};
-    bool ok = request_init(&r, bytes, &err);
+    bool delta = s->kind == SESSION_DELTA;
+    bool ok = delta ? request_init_delta(&r, bytes, &err) : request_init(&r, bytes, &err);
     if (ok) {
         ok = s->session != NULL ? same_node(s, &r, &err) : admit(s, &r, &err);
-        ok = ok && session_on_request(s->session, &r.session, &err);
+        ok = ok && (delta ? session_on_delta_request(s->session, &r.change, &err)
+                          : session_on_request(s->session, &r.session, &err));
         if (ok) {
-            log_verdict(s, &r.session);
+            log_verdict(s, &r);
         }
         request_fini(&r);
     }
@@ -284,9 +289,10 @@ static struct stream *create(const struct stream_host *host, grpc_call *call)
     return s;
 }
 
-struct stream *stream_start(const struct stream_host *host, grpc_call *call)
+struct stream *stream_start(const struct stream_host *host, grpc_call *call, enum session_kind kind)
 {
     struct stream *s = create(host, call);
+    s->kind = kind;
     receive(s);
     return s;
 }
@@ -329,6 +335,7 @@ bool stream_proxy(const struct stream *stream, struct server_proxy *out)
         .connected = !stream->ending,
         .egret = stream->egret,
         .since_us = stream->since_us,
+        .delta = stream->kind == SESSION_DELTA,
         .session = stream->session,
     };
     return true;

@@ -1,5 +1,5 @@
 /*
- * stream: one StreamAggregatedResources call. It holds the call, its session and its node, and frees itself when gRPC
+ * stream: one StreamAggregatedResources or DeltaAggregatedResources call. It holds the call, its session and its node, and frees itself when gRPC
  * has no operation of it under way. Owned by the server; the server's thread.
  */
 #pragma once
@@ -24,7 +24,7 @@ struct stream_host {
 };
 
 /* Takes the call over. */
-struct stream *stream_start(const struct stream_host *host, grpc_call *call);
+struct stream *stream_start(const struct stream_host *host, grpc_call *call, enum session_kind kind);
 /* Answers the call with this status and nothing else; takes it over as well. */
 struct stream *stream_refuse(const struct stream_host *host, grpc_call *call, grpc_status_code code, const char *text);
 void stream_end(struct stream *stream, grpc_status_code code, const char *text); /* once; later calls do nothing */

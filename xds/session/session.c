@@ -3,24 +3,26 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "xds/session/delta.h"
 #include "xds/session/watch.h"
 
 enum { REASON_MAX = 1000 };
 
 struct session {
-    bool egret_types;
-    struct resource_set *set;        /* published last; NULL: nothing yet */
-    struct resource_list *last_list; /* of the last response: the caller may still read it */
+    bool egret_types, delta;
+    struct resource_set *set;                       /* published last; NULL: nothing yet */
+    struct resource_list *last_list, *last_removed; /* of the last response: the caller may still read them */
     unsigned long long last_nonce;
     struct watch watches[XDS_TYPES];
 };
 
-struct session *session_create(bool egret_types)
+struct session *session_create(enum session_kind kind, bool egret_types)
 {
     struct session *s = mem_alloc(sizeof *s);
     s->egret_types = egret_types;
+    s->delta = kind == SESSION_DELTA;
     for (unsigned t = 0; t < XDS_TYPES; t++) {
-        watch_init(&s->watches[t], (enum xds_type)t);
+        watch_init(&s->watches[t], (enum xds_type)t, s->delta);
     }
     return s;
 }
@@ -34,6 +36,7 @@ void session_destroy(struct session **session)
         watch_fini(&(*session)->watches[t]);
     }
     resource_list_unref((*session)->last_list);
+    resource_list_unref((*session)->last_removed);
     resource_set_unref((*session)->set);
     mem_free(*session);
     *session = NULL;
@@ -73,16 +76,29 @@ static bool asks_again(const struct watch *w, const struct session_request *requ
     return !w->awaiting && !request->refused && !slice_eq(request->version, slice_of(w->version));
 }
 
-bool session_on_request(struct session *session, const struct session_request *request, struct err *err)
+/* false: err says that the stream must end. *w NULL: a type that this stream does not get. */
+static bool find_watch(struct session *s, struct slice type_url, struct watch **w, struct err *err)
 {
     enum xds_type type;
-    if (slice_is_empty(request->type_url)) {
+    *w = NULL;
+    if (slice_is_empty(type_url)) {
         return err_set(err, ERR_PROTOCOL, "type_url: missing, it is needed on an aggregated stream");
     }
-    if (!xds_type_find(request->type_url, &type) || (xds_type_is_egret(type) && !session->egret_types)) {
+    if (xds_type_find(type_url, &type) && (s->egret_types || !xds_type_is_egret(type))) {
+        *w = &s->watches[type];
+    }
+    return true;
+}
+
+bool session_on_request(struct session *session, const struct session_request *request, struct err *err)
+{
+    struct watch *w;
+    if (!find_watch(session, request->type_url, &w, err)) {
+        return false;
+    }
+    if (w == NULL) {
         return true;
     }
-    struct watch *w = &session->watches[type];
     bool first = !w->subscribed;
     bool answers = !first && w->nonce[0] != '\0' && slice_eq(request->nonce, slice_of(w->nonce));
     if (!first && !answers && !slice_is_empty(request->nonce) && w->nonce[0] != '\0') {
@@ -97,6 +113,28 @@ bool session_on_request(struct session *session, const struct session_request *r
     if (watch_set_names(w, request->names, request->name_count, session->set) || first) {
         w->owed = true;
     }
+    return true;
+}
+
+/* Changes of the subscription count in any case: they are never repeated. Only the verdict may be out of date. */
+bool session_on_delta_request(struct session *session, const struct session_delta_request *request, struct err *err)
+{
+    struct watch *w;
+    if (!find_watch(session, request->type_url, &w, err)) {
+        return false;
+    }
+    if (w == NULL) {
+        return true;
+    }
+    if (!w->subscribed) {
+        delta_begin(w, request);
+    } else if (w->awaiting && slice_eq(request->nonce, slice_of(w->nonce))) {
+        char *reason = request->refused ? clean_reason(request->reason) : NULL;
+        delta_take_verdict(w, request->reason, reason);
+    }
+    delta_subscribe(w, request);
+    delta_unsubscribe(w, request);
+    watch_set_target(w, session->set);
     return true;
 }
 
@@ -142,24 +180,51 @@ static bool may_withdraw(const struct session *s, enum xds_type type)
 /* What a response of this type would hold now. Borrowed. */
 static struct resource_list *content(const struct session *s, struct watch *w)
 {
-    if (w->sent == NULL || !xds_type_is_full_set(w->type) || resource_list_equal(w->sent, w->target) ||
+    if (w->sent == NULL || !(w->delta || xds_type_is_full_set(w->type)) || resource_list_equal(w->sent, w->target) ||
         may_withdraw(s, w->type)) {
         return w->target;
     }
     return watch_joined(w);
 }
 
+/* A changed cluster stays in warming until endpoints come after it, even if they are the same. */
+static void follow_clusters(struct session *s, const struct resource_list *clusters)
+{
+    struct watch *endpoints = &s->watches[XDS_ENDPOINT];
+    if (s->delta) {
+        delta_resend_named_in(endpoints, clusters);
+    } else if (endpoints->subscribed && endpoints->sent != NULL) {
+        endpoints->owed = true;
+    }
+}
+
+static void keep(struct resource_list **at, struct resource_list *list)
+{
+    resource_list_unref(*at);
+    *at = list;
+}
+
 static void send(struct session *s, struct watch *w, struct resource_list *list, struct session_response *out)
 {
-    resource_list_ref(list);
-    resource_list_unref(s->last_list);
-    s->last_list = list;
-    watch_note_sent(w, list, ++s->last_nonce);
-    struct watch *endpoints = &s->watches[XDS_ENDPOINT];
-    if (w->type == XDS_CLUSTER && endpoints->subscribed && endpoints->sent != NULL) {
-        endpoints->owed = true; /* a changed cluster stays in warming until endpoints come after it */
+    struct resource_list *changed = list, *removed = NULL;
+    if (s->delta) {
+        resource_list_diff(w->sent, list, &changed, &removed);
+    } else {
+        resource_list_ref(list);
     }
-    *out = (struct session_response){.type = w->type, .version = w->version, .nonce = w->nonce, .resources = list};
+    keep(&s->last_list, changed);
+    keep(&s->last_removed, removed);
+    if (s->delta) {
+        delta_note_sent(w, list, changed, ++s->last_nonce);
+    } else {
+        watch_note_sent(w, list, ++s->last_nonce);
+    }
+    watch_count(w, changed);
+    if (w->type == XDS_CLUSTER) {
+        follow_clusters(s, changed);
+    }
+    *out = (struct session_response){
+        .type = w->type, .version = w->version, .nonce = w->nonce, .resources = changed, .removed = removed};
 }
 
 bool session_next(struct session *session, struct session_response *out)
@@ -186,8 +251,14 @@ bool session_next(struct session *session, struct session_response *out)
 struct session_status session_status(const struct session *session, enum xds_type type)
 {
     const struct watch *w = &session->watches[type];
-    struct session_status out = {.version = w->version, .resources = resource_list_count(w->target)};
-    if (w->sent == NULL || !watch_wants_anything(w)) {
+    struct session_status out = {
+        .version = w->version,
+        .resources = resource_list_count(w->target),
+        .responses = w->responses,
+        .resources_sent = w->resources_sent,
+        .bytes_sent = w->bytes_sent,
+    };
+    if (w->sent == NULL || session->set == NULL || !watch_wants_anything(w)) {
         out.state = SESSION_NOT_SENT;
     } else if (w->rejected != NULL) {
         out.state = SESSION_REJECTED;

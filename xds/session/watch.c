@@ -6,10 +6,17 @@
 
 #include "base/mem.h"
 
-void watch_init(struct watch *w, enum xds_type type)
+void watch_init(struct watch *w, enum xds_type type, bool delta)
 {
     memset(w, 0, sizeof *w);
     w->type = type;
+    w->delta = delta;
+}
+
+/* Absence is removal: so for some types in state of the world, and for all in delta, which says it by name. */
+static bool is_exact(const struct watch *w)
+{
+    return w->delta || xds_type_is_full_set(w->type);
 }
 
 static void free_names(char **names, size_t n)
@@ -27,11 +34,13 @@ void watch_fini(struct watch *w)
     resource_list_unref(w->sent);
     resource_list_unref(w->accepted);
     resource_list_unref(w->joined);
+    resource_list_unref(w->changing);
+    resource_list_unref(w->refused);
     mem_free(w->rejected);
-    watch_init(w, w->type);
+    watch_init(w, w->type, w->delta);
 }
 
-static void replace(struct resource_list **at, struct resource_list *list)
+void watch_replace(struct resource_list **at, struct resource_list *list)
 {
     resource_list_unref(*at);
     *at = list;
@@ -70,7 +79,7 @@ static bool has_name(char *const *names, size_t n, const char *name)
     return n > 0 && bsearch(&name, names, n, sizeof names[0], by_text) != NULL;
 }
 
-static struct resource_list *narrow(const struct watch *w, struct resource_list *list)
+struct resource_list *watch_narrow(const struct watch *w, struct resource_list *list)
 {
     return w->wildcard ? resource_list_ref(list)
                        : resource_list_subset(list, (const char *const *)w->names, w->name_count);
@@ -109,49 +118,37 @@ bool watch_set_names(struct watch *w, const struct slice *names, size_t n, const
     bool added = !was_wildcard && (w->wildcard || any_new_exists(w, before, before_count, set));
     free_names(before, before_count);
     if (w->sent != NULL) {
-        replace(&w->sent, narrow(w, w->sent));
+        watch_replace(&w->sent, watch_narrow(w, w->sent));
     }
     if (w->accepted != NULL) {
-        replace(&w->accepted, narrow(w, w->accepted));
+        watch_replace(&w->accepted, watch_narrow(w, w->accepted));
     }
-    replace(&w->joined, NULL);
+    watch_replace(&w->joined, NULL);
     watch_set_target(w, set);
     return added;
 }
 
 void watch_set_target(struct watch *w, const struct resource_set *set)
 {
-    replace(&w->target, set == NULL ? NULL : narrow(w, resource_set_list(set, w->type)));
-    replace(&w->joined, NULL);
+    watch_replace(&w->target, set == NULL ? NULL : watch_narrow(w, resource_set_list(set, w->type)));
+    watch_replace(&w->joined, NULL);
 }
 
-/* Listeners with an address of their own are withdrawn at once: another one may need the address. */
-static struct resource_list *only_tunnels(const struct resource_list *list)
+/* Listeners with an address of their own are withdrawn at once: another one may need the address. What nothing is known
+ * of is not held at all. */
+static bool may_stay(void *ctx, const struct resource *r)
 {
-    struct resource **items = mem_alloc((resource_list_count(list) + 1) * sizeof items[0]);
-    size_t n = 0;
-    for (size_t i = 0; i < resource_list_count(list); i++) {
-        struct resource *r = resource_list_at(list, i);
-        if (slice_starts_with(resource_get_name(r), SLICE(XDS_TUNNEL_PREFIX))) {
-            items[n++] = resource_ref(r);
-        }
-    }
-    struct resource_list *out = resource_list_create(items, n);
-    mem_free(items);
-    return out;
+    const struct watch *w = ctx;
+    return !resource_is_unknown(r) &&
+           (w->type != XDS_LISTENER || slice_starts_with(resource_get_name(r), SLICE(XDS_TUNNEL_PREFIX)));
 }
 
 struct resource_list *watch_joined(struct watch *w)
 {
-    if (w->joined != NULL) {
-        return w->joined;
-    }
-    if (w->type == XDS_LISTENER) {
-        struct resource_list *kept = only_tunnels(w->sent);
+    if (w->joined == NULL) {
+        struct resource_list *kept = resource_list_filter(w->sent, may_stay, w);
         w->joined = resource_list_union(w->target, kept);
         resource_list_unref(kept);
-    } else {
-        w->joined = resource_list_union(w->target, w->sent);
     }
     return w->joined;
 }
@@ -161,33 +158,17 @@ bool watch_wants_anything(const struct watch *w)
     return w->wildcard || w->name_count > 0;
 }
 
-/* Every resource of `wanted` is in `held`, in the same form. */
-static bool covers(const struct resource_list *held, const struct resource_list *wanted)
-{
-    if (resource_list_equal(held, wanted)) {
-        return true;
-    }
-    for (size_t i = 0; i < resource_list_count(wanted); i++) {
-        const struct resource *r = resource_list_at(wanted, i);
-        const struct resource *h = held == NULL ? NULL : resource_list_find(held, resource_get_name(r));
-        if (h == NULL || !resource_equal(h, r)) {
-            return false;
-        }
-    }
-    return true;
-}
-
 bool watch_is_made(const struct watch *w)
 {
     if (!w->subscribed || !watch_wants_anything(w)) {
         return true;
     }
-    return !w->awaiting && w->rejected == NULL && covers(w->accepted, w->target);
+    return !w->awaiting && w->rejected == NULL && resource_list_covers(w->accepted, w->target);
 }
 
 bool watch_is_settled(const struct watch *w)
 {
-    bool exact = !w->subscribed || !xds_type_is_full_set(w->type) || w->target == NULL ||
+    bool exact = !w->subscribed || !is_exact(w) || w->target == NULL ||
                  resource_list_count(w->sent) == resource_list_count(w->target);
     return exact && watch_is_made(w);
 }
@@ -197,8 +178,11 @@ bool watch_needs(const struct watch *w, const struct resource_list *list)
     if (!w->subscribed || !watch_wants_anything(w)) {
         return false;
     }
+    if (w->delta) {
+        return w->owed || !resource_list_equal(w->sent, list);
+    }
     if (!xds_type_is_full_set(w->type)) { /* what is missing says nothing; an empty response would say nothing */
-        return resource_list_count(list) > 0 && (w->owed || !covers(w->sent, list));
+        return resource_list_count(list) > 0 && (w->owed || !resource_list_covers(w->sent, list));
     }
     if (w->sent == NULL) {
         return w->wildcard || resource_list_count(list) > 0;
@@ -206,13 +190,21 @@ bool watch_needs(const struct watch *w, const struct resource_list *list)
     return w->owed || !resource_list_equal(w->sent, list);
 }
 
+void watch_count(struct watch *w, const struct resource_list *list)
+{
+    w->responses++;
+    w->resources_sent += resource_list_count(list);
+    for (size_t i = 0; i < resource_list_count(list); i++) {
+        w->bytes_sent += resource_bytes(resource_list_at(list, i)).n;
+    }
+}
+
 void watch_note_sent(struct watch *w, struct resource_list *list, unsigned long long nonce)
 {
     snprintf(w->nonce, sizeof w->nonce, "%llu", nonce);
     snprintf(w->version, sizeof w->version, "%s", resource_list_version(list));
-    bool full = xds_type_is_full_set(w->type);
-    replace(&w->joined, NULL);
-    replace(&w->sent, full ? resource_list_ref(list) : resource_list_union(list, w->sent));
+    watch_replace(&w->sent, is_exact(w) ? resource_list_ref(list) : resource_list_union(list, w->sent));
+    watch_replace(&w->joined, NULL); /* it may be `list` */
     w->owed = false;
     w->awaiting = true;
     mem_free(w->rejected);

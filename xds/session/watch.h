@@ -5,12 +5,14 @@
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/slice.h"
 #include "xds/cache/cache.h"
 
 struct watch {
     enum xds_type type;
+    bool delta;
     bool subscribed; /* a request for this type came */
     bool wildcard;
     bool ever_named; /* from then on an empty list of names means "nothing" */
@@ -26,9 +28,12 @@ struct watch {
     char nonce[24];                 /* of the last response; "" before the first */
     char version[40];               /* of the last response */
     char *rejected;                 /* why the client refused what was sent last; NULL: it did not */
+    struct resource_list *changing; /* delta: what the last response changed */
+    struct resource_list *refused;  /* delta: what the client was told and did not take; NULL: it took all */
+    uint64_t responses, resources_sent, bytes_sent;
 };
 
-void watch_init(struct watch *w, enum xds_type type);
+void watch_init(struct watch *w, enum xds_type type, bool delta);
 void watch_fini(struct watch *w);
 
 /* Takes the names of a request. true: something was added that exists, so an answer is due. */
@@ -44,3 +49,8 @@ bool watch_is_settled(const struct watch *w);
 /* Does sending `list` tell the client anything, or is an answer due? */
 bool watch_needs(const struct watch *w, const struct resource_list *list);
 void watch_note_sent(struct watch *w, struct resource_list *list, unsigned long long nonce);
+void watch_count(struct watch *w, const struct resource_list *list); /* what went out, for the status */
+
+/* For delta.c. */
+void watch_replace(struct resource_list **at, struct resource_list *list); /* takes the reference */
+struct resource_list *watch_narrow(const struct watch *w, struct resource_list *list);

@@ -30,7 +30,7 @@ static const char *requests(struct ads_session *s)
 
 static struct ads_session *session(void)
 {
-    struct ads_session *s = ads_session_create(NODE);
+    struct ads_session *s = ads_session_create(NODE, false);
     ads_session_add_type(s, SLICE(CDS));
     ads_session_add_type(s, SLICE(EDS));
     ads_session_add_type(s, SLICE(LDS));

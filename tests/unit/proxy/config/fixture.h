@@ -90,7 +90,7 @@ static inline struct store_resource fixture_resource(struct arena *arena, const 
     if (m == NULL) {
         fail_msg("%s", err.text);
     }
-    return (struct store_resource){slice_of(url), pack_message(m, arena)};
+    return (struct store_resource){.type_url = slice_of(url), .bytes = pack_message(m, arena)};
 }
 
 struct fixture {
@@ -151,7 +151,7 @@ static inline bool fixture_apply(struct fixture *f, const char *url, const char 
     for (; yamls[n] != NULL; n++) {
         list[n] = fixture_resource(arena, url, yamls[n]);
     }
-    struct store_update u = {slice_of(url), slice_of(version), list, n};
+    struct store_update u = {.type_url = slice_of(url), .version = slice_of(version), .resources = list, .n = n};
     err_clear(&f->err);
     bool ok = store_apply(f->store, &u, &f->changed, &f->err);
     arena_destroy(&arena);

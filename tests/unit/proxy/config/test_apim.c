@@ -212,7 +212,7 @@ static void one_changed_api_among_two_thousand_costs_one_api(void **state)
                                    arena_printf(arena, "{ name: \"apis/a%d;rev=1\", api_id: a%d, path: p%d, revision: \"1\", "
                                                        "is_current: true, operations: [ { id: o, method: GET, url_template: /x } ] }", i, i, i));
     }
-    struct store_update u = {slice_of(URL_API), SLICE("1"), list, MANY};
+    struct store_update u = {.type_url = slice_of(URL_API), .version = SLICE("1"), .resources = list, .n = MANY};
     assert_true(store_apply(f.store, &u, &f.changed, &f.err));
     struct snapshot *before = snapshot_ref(fixture_now(&f));
     const struct apim_table *old = apim_set_table(snapshot_apim(before));

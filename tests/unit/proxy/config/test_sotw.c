@@ -100,8 +100,8 @@ static void a_nameless_or_garbled_resource_stops_removals(void **state)
 {
     (void)state;
     assert_true(APPLY(&f, URL_CDS, "1", CLUSTER("a", "80")));
-    struct store_resource bad = {slice_of(URL_CDS), SLICE("\xff\xff\xff")};
-    struct store_update u = {slice_of(URL_CDS), SLICE("2"), &bad, 1};
+    struct store_resource bad = {.type_url = slice_of(URL_CDS), .bytes = SLICE("\xff\xff\xff")};
+    struct store_update u = {.type_url = slice_of(URL_CDS), .version = SLICE("2"), .resources = &bad, .n = 1};
     assert_false(store_apply(f.store, &u, &f.changed, &f.err));
     assert_string_equal(f.err.text, "resource 0: it has no name");
     assert_true(has_cluster("a"));
@@ -116,7 +116,7 @@ static void another_type_url_is_refused_and_a_wrapper_is_opened(void **state)
         fixture_resource(arena, URL "envoy.service.discovery.v3.Resource",
                          "{ name: a, version: \"7\", resource: { \"@type\": " URL_CDS ", name: a, load_assignment: { cluster_name: a } } }"),
     };
-    struct store_update u = {slice_of(URL_CDS), SLICE("1"), list, 2};
+    struct store_update u = {.type_url = slice_of(URL_CDS), .version = SLICE("1"), .resources = list, .n = 2};
     assert_false(store_apply(f.store, &u, &f.changed, &f.err));
     assert_string_equal(f.err.text, "resource 0: type \"" URL_RDS "\" in an update of \"" URL_CDS "\"");
     assert_true(has_cluster("a"));

@@ -92,7 +92,7 @@ static void a_request_is_decoded_and_a_broken_one_is_refused(void **state)
     assert_true(slice_eq(r.node.cluster, SLICE("c")));
     assert_int_equal(r.session.name_count, 2);
     assert_true(slice_eq(r.session.names[1], SLICE("*")));
-    assert_true(r.session.refused && slice_eq(r.session.reason, SLICE("bad")));
+    assert_true(r.refused && slice_eq(r.session.reason, SLICE("bad")));
     assert_true(slice_eq(r.session.version, SLICE("v")));
     request_fini(&r);
     for (size_t n = 1; n < sizeof wire - 1; n++) { /* cut anywhere: decoded or refused, never worse */

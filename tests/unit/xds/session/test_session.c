@@ -129,7 +129,7 @@ static void run_steps(struct play *p, const struct step *steps)
 
 static struct play begin(bool egret_types)
 {
-    struct play p = {.session = session_create(egret_types)};
+    struct play p = {.session = session_create(SESSION_SOTW, egret_types)};
     return p;
 }
 
@@ -477,7 +477,7 @@ static void status_tells_where_each_type_stands(void **state)
 static void a_type_url_is_needed_and_unknown_ones_are_passed_over(void **state)
 {
     (void)state;
-    struct session *s = session_create(true);
+    struct session *s = session_create(SESSION_SOTW, true);
     struct err err;
     struct session_request r = {.type_url = SLICE_NONE};
     assert_false(session_on_request(s, &r, &err));
