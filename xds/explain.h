@@ -28,6 +28,7 @@ enum { EXPLAIN_SEGMENTS = 128 };
 struct explain_path {
     struct slice items[EXPLAIN_SEGMENTS]; /* decoded */
     size_t n;
+    bool slash; /* one stood at the end */
 };
 struct explain_url {
     const char *scheme, *host, *query; /* scheme and host "": not said */

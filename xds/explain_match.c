@@ -27,6 +27,7 @@ struct slice explain_decode(struct arena *arena, struct slice text)
 static bool cut_path(struct arena *arena, struct slice path, struct explain_path *out)
 {
     out->n = 0;
+    out->slash = slice_ends_with(path, SLICE("/"));
     while (path.n > 0) {
         struct slice segment = explain_decode(arena, slice_cut(&path, '/'));
         if (slice_eq(segment, SLICE("..")) || slice_eq(segment, SLICE("."))) {
@@ -220,7 +221,7 @@ static void take_rest(const struct lookup *l, const struct choice *c, struct exp
     for (size_t i = 0; i < rest->n; i++) {
         rest->items[i] = l->url->path.items[from + i];
     }
-    rest->n -= rest->n > 0 && rest->items[rest->n - 1].n == 0; /* one slash at the end */
+    rest->slash = l->url->path.slash;
 }
 
 static bool find_depth(const struct catalog *c, struct lookup *l)

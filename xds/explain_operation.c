@@ -8,6 +8,7 @@ enum { LITERAL = '0', MIXED = '1', PARAMETER = '2', REST = '3' };
 struct rank {
     char segments[EXPLAIN_SEGMENTS + 1];
     size_t query_parts, query_literals;
+    bool other_slash; /* of template and request, one ends in a slash */
     bool any_method;
 };
 
@@ -46,7 +47,7 @@ static char kind_of(struct slice pattern)
     return open == 0 && slice_find(pattern, '}') + 1 == pattern.n ? PARAMETER : MIXED;
 }
 
-static bool path_fits(struct slice template, const struct explain_path *path, struct rank *rank)
+static bool path_fits(struct arena *arena, struct slice template, const struct explain_path *path, struct rank *rank)
 {
     size_t n = 0;
     template = slice_starts_with(template, SLICE("/")) ? slice_from(template, 1) : template;
@@ -58,7 +59,7 @@ static bool path_fits(struct slice template, const struct explain_path *path, st
             rank->segments[n + 1] = '\0';
             return true;
         }
-        if (n >= path->n || path->items[n].n == 0 || !mixed_fits(pattern, path->items[n])) {
+        if (n >= path->n || !mixed_fits(explain_decode(arena, pattern), path->items[n])) {
             return false;
         }
         n++;
@@ -98,6 +99,7 @@ static bool query_fits(struct arena *arena, struct slice wanted, const char *que
 static int compare(const struct rank *a, const struct rank *b)
 {
     int order = strcmp(a->segments, b->segments);
+    order = order != 0 ? order : (int)a->other_slash - (int)b->other_slash;
     if (order == 0) {
         order = a->query_parts > b->query_parts ? -1 : a->query_parts < b->query_parts;
     }
@@ -118,8 +120,9 @@ const struct catalog_operation *explain_operation(const struct catalog_api *api,
         const struct catalog_operation *op = &api->operations[i];
         struct slice wanted = slice_of(op->url_template), template = slice_cut(&wanted, '?');
         struct rank rank = {.any_method = strcmp(op->method, "*") == 0};
-        bool method_fits = rank.any_method || strcmp(op->method, method) == 0;
-        if (!method_fits || !path_fits(template, rest, &rank) || !query_fits(query.arena, wanted, query.text, &rank)) {
+        rank.other_slash = rest->slash != (template.n > 1 && slice_ends_with(template, SLICE("/")));
+        bool method_fits = op->matchable && (rank.any_method || strcmp(op->method, method) == 0);
+        if (!method_fits || !path_fits(query.arena, template, rest, &rank) || !query_fits(query.arena, wanted, query.text, &rank)) {
             continue;
         }
         count++;

@@ -98,14 +98,20 @@ static bool fits_method(const struct search *s, const struct trie_end *e)
     return e->method == s->method || e->method == TRIE_ANY_METHOD;
 }
 
+/* The first that fits; of two that a slash at the end tells apart, the one that has it or not as the request. */
 static const struct apim_operation *pick(struct search *s, const struct trie_end *list, uint32_t count)
 {
+    const struct apim_operation *other = NULL;
+    bool slash = s->path.n > 1 && s->path.p[s->path.n - 1] == '/';
     for (uint32_t i = 0; i < count; i++) {
         if (fits_method(s, &list[i]) && (!list[i].asks_query || fits_query(s, list[i].op->template))) {
-            return list[i].op;
+            if (list[i].slash == slash) {
+                return list[i].op;
+            }
+            other = other == NULL ? list[i].op : other;
         }
     }
-    return NULL;
+    return other;
 }
 
 static const struct apim_operation *find(struct search *s, const struct trie_node *node, uint32_t i);

@@ -179,7 +179,7 @@ static bool add_end(struct build *b, struct trie_end *list, uint32_t *count, con
                        SLICE_ARG(slice_sub(op->template->text, 0, 100)));
     }
     enum trie_method method = any_method(op) ? TRIE_ANY_METHOD : trie_method_of(op->conf.method);
-    list[(*count)++] = (struct trie_end){op, method, op->template->query_count > 0};
+    list[(*count)++] = (struct trie_end){op, method, op->template->query_count > 0, op->template->slash};
     return true;
 }
 

@@ -26,7 +26,7 @@ enum trie_method trie_method_of(struct slice method);
 struct trie_end {
     const struct apim_operation *op;
     enum trie_method method;
-    bool asks_query;
+    bool asks_query, slash;
 };
 
 enum { TRIE_NEAR = 40 };

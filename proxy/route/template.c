@@ -139,9 +139,8 @@ static bool parse_path(struct parse *p, struct slice path, struct url_template *
         return true;
     }
     uint32_t count = count_of(path, '/') + 1;
-    if (path.p[path.n - 1] == '/') {
-        count--;
-    }
+    t->slash = path.p[path.n - 1] == '/';
+    count -= t->slash;
     struct template_segment *segments = arena_alloc(p->arena, count * sizeof *segments);
     for (uint32_t i = 0; i < count; i++) {
         if (!parse_segment(p, slice_cut(&path, '/'), i + 1 == count, &segments[i])) {
@@ -278,7 +277,7 @@ static bool has_query(const struct url_template *t, const struct template_query 
 
 bool url_template_same(const struct url_template *a, const struct url_template *b)
 {
-    if (a->segment_count != b->segment_count || a->query_count != b->query_count) {
+    if (a->segment_count != b->segment_count || a->query_count != b->query_count || a->slash != b->slash) {
         return false;
     }
     for (uint32_t i = 0; i < a->segment_count; i++) {

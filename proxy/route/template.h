@@ -3,7 +3,8 @@
  * It lives in the arena it was parsed into.
  *
  * Rules (refs of the service where they are documented, else decided here):
- * - Segments stand between slashes; a leading slash may be missing; one trailing slash makes no difference.
+ * - Segments stand between slashes; a leading slash may be missing; one trailing slash only makes a difference
+ *   between two templates of which one has it.
  * - A segment is literal text, "{name}", a mix of both ("v{major}.{minor}", no two parameters side by side), or,
  *   as the last one, a catch-all "*" or "{*name}", which fits any number of segments, none included.
  * - "{name}" fits one segment, or its part of one, of at least one byte.
@@ -44,6 +45,7 @@ struct url_template {
     struct slice text; /* as written */
     const struct template_segment *segments;
     uint32_t segment_count;
+    bool slash;          /* one stands at the end of the path */
     uint32_t name_count; /* all parameters, of path and query */
     const struct template_query *query;
     uint32_t query_count;

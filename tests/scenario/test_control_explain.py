@@ -195,6 +195,34 @@ BAD = {  # what: (files, beginning of the line that names it)
                               "apis/x/apiInformation.json:3:13: apis/y;rev=1 has the same path and version"),
     "a policy of no operation": ({"apis/x/operations/gone/policy.xml": "<policies/>"},
                                  "apis/x/operations/gone/policy.xml:1: the API has no operation gone"),
+    "cyclic fragment": ({"policy fragments/a/policy.xml": "<fragment>\n<include-fragment fragment-id='b'/></fragment>",
+                         "policy fragments/b/policy.xml": "<fragment>\n\n<include-fragment fragment-id='A'/></fragment>",
+                         "apis/x/policy.xml": BASE % "<include-fragment fragment-id='a'/>\n"},
+                        "policy fragments/b/policy.xml:3: "),
+    "fragment that includes itself": ({"policy fragments/a/policy.xml": "<fragment>\n<include-fragment fragment-id='a'/></fragment>",
+                                       "apis/x/policy.xml": BASE % "<include-fragment fragment-id='a'/>\n"},
+                                      "policy fragments/a/policy.xml:2: "),
+    "no such named value": ({"apis/x/policy.xml": BASE % HEADER.replace(">b<", ">{{gone}}<")}, "apis/x/policy.xml:4:"),
+    "a subscription of nothing": ({"subscriptions/s/subscriptionInformation.json": '{"properties": {"state": "active",\n"scope": "/products/gone"}}'},
+                                  "subscriptions/s/subscriptionInformation.json:2:10: its scope products/gone does not exist"),
+    "a gateway of no API": ({"gateways/g/gatewayInformation.json": '{"properties": {}}', "gateways/g/apis/gone/gatewayApiInformation.json": "{}",
+                             "gateways/g/apis.json": '[{"name": "x"}, {"name": "neighbour"}]'},
+                            "gateways/g/apis/gone/gatewayApiInformation.json:1: "),
+    "a release of no revision": ({"apis/x/releases/r/apiReleaseInformation.json": '{"properties":\n{"apiId": "/apis/x;rev=4"}}'},
+                                 "apis/x/releases/r/apiReleaseInformation.json:2:11: the release names a revision that does not exist: x;rev=4"),
+    "a folder without its file": ({"apis/y/specification.json": "{}"}, "apis/y/specification.json:1: the API's folder has no apiInformation.json"),
+    "the same revision twice": ({"apis/x;rev=1/apiInformation.json": '{"properties": {"path": "x", "serviceUrl": "http://h"}}'},
+                                "apis/x;rev=1/apiInformation.json:1: apis/x/apiInformation.json is the same revision; that one counts"),
+    "one key twice in JSON": ({"apis/x/apiInformation.json": '{"properties": {"path": "x",\n"path": "y"}}'}, "apis/x/apiInformation.json:2:"),
+    "an empty file": ({"apis/x/apiInformation.json": ""}, "apis/x/apiInformation.json:1:"),
+    "an empty specification": ({"apis/x/specification.json": ""}, "apis/x/specification.json:1:"),
+    "no UTF-8": ({"apis/x/apiInformation.json": b'{"properties":\n{"path": "\xff"}}'}, "apis/x/apiInformation.json:2:"),
+    "no UTF-8 in XML": ({"apis/x/policy.xml": b"<policies>\n<inbound><!-- \xff --></inbound></policies>"}, "apis/x/policy.xml:2:"),
+    "a list in place of an object": ({"apis/x/apiInformation.json": "[]"}, "apis/x/apiInformation.json:1:1: expected an object"),
+    "properties that are none": ({"apis/x/apiInformation.json": '{"properties":\n7}'}, "apis/x/apiInformation.json:2:1: "),
+    "one template twice": ({"apis/x/specification.json": '{"openapi": "3.0.1", "paths": {"/a/{b}": {"get": {"operationId": "one"}},\n"/A/{c}": '
+                            '{"get": {"operationId": "two"}}, "/ok": {"get": {"operationId": "1"}}, "/ok/2": {"get": {"operationId": "2"}}}}'},
+                           "apis/x/specification.json:2:"),
     "nested JSON": ({"apis/x/specification.json": "[" * DEEP + "]" * DEEP}, "apis/x/specification.json:1:"),
     "nested XML": ({"apis/x/policy.xml": "<policies><inbound>" + "<choose>" * DEEP + "</choose>" * DEEP + "</inbound></policies>"},
                    "apis/x/policy.xml:1:"),
@@ -218,6 +246,7 @@ def test_what_is_bad_is_named_with_its_place_and_all_else_is_served(tmp_path, wh
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     assert any(line.startswith(begin) for line in done.stdout.splitlines()), done.stdout[-2000:]
     assert done.stdout.splitlines()[-1].startswith(("1 apis, 2 operations,", "2 apis, 4 operations,"))
+    assert "neighbour" not in done.stdout
     assert done.stderr == ""
 
 

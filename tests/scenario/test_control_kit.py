@@ -76,8 +76,8 @@ class Pki:
 def write(path, content):
     """As editors and git do it: a temporary file, then a rename."""
     os.makedirs(os.path.dirname(path), exist_ok=True)
-    with open(path + ".tmp~", "w") as f:
-        f.write(content if isinstance(content, str) else json.dumps(content, indent=2))
+    with open(path + ".tmp~", "wb") as f:
+        f.write(content if isinstance(content, bytes) else (content if isinstance(content, str) else json.dumps(content, indent=2)).encode())
     os.rename(path + ".tmp~", path)
 
 

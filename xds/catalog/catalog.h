@@ -73,6 +73,7 @@ struct catalog_operation {
     const char *id;
     const char *method;       /* exact, as APIM compares it ("GET"); "*" every method */
     const char *url_template; /* leading slash */
+    bool matchable;           /* false: closed, and which requests are its cannot be said; the proxy is not told of it */
     const char *program;      /* name of its policy program; "" none */
     uint32_t line;            /* in the specification */
     const char *closed;

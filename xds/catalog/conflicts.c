@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "xds/catalog/build.h"
+#include "xds/source/template.h"
 
 static void close_head(struct build *b, struct api_head *h, const char *text)
 {
@@ -68,7 +69,8 @@ static void choose_current(struct build *b, struct api_head **group, size_t n)
 
 static const char *place_key(struct build *b, const struct api_head *h)
 {
-    return lower(b->arena, slice_of(arena_printf(b->arena, "%s|%s", h->path, h->version)));
+    const char *path = template_path_key(b->arena, slice_of(h->path));
+    return arena_printf(b->arena, "%s|%s", path, template_path_key(b->arena, slice_of(h->version)));
 }
 
 /* Two APIs in one place: neither is served. */

@@ -2,6 +2,9 @@
 #include <string.h>
 
 #include "xds/catalog/build.h"
+#include "xds/source/template.h"
+
+enum { PATH_MAX_SEGMENTS = 32, PATH_MAX_BYTES = 1000 };
 
 static void close_head(struct api_head *h, struct closure why)
 {
@@ -43,15 +46,34 @@ static struct slice text_of(const struct api_head *h, const char *key)
     return text.p == NULL && h->info->state == ARTIFACT_BROKEN ? salvage(h->info->bytes, key) : text;
 }
 
-static bool usable_path(struct slice path)
+/* What the proxy would refuse in a path that it is to match: dot segments, a zero byte, too much of it. */
+static bool is_matchable(struct build *b, struct slice path)
+{
+    struct slice key = slice_of(template_path_key(b->arena, path));
+    size_t segments = 0;
+    bool fits = key.n <= PATH_MAX_BYTES && slice_search(path, SLICE("%00")) == path.n;
+    slice_cut(&key, '/');
+    while (key.p != NULL && fits) {
+        struct slice segment = slice_cut(&key, '/');
+        fits = !slice_eq(segment, SLICE(".")) && !slice_eq(segment, SLICE("..")) && ++segments <= PATH_MAX_SEGMENTS;
+    }
+    return fits;
+}
+
+static bool usable_text(struct slice path)
 {
     for (size_t i = 0; i < path.n; i++) {
         unsigned char c = (unsigned char)path.p[i];
-        if (c <= ' ' || c == 0x7f || strchr("?#{}*\\;", c) != NULL || (c == '/' && i > 0 && path.p[i - 1] == '/')) {
+        if (c < ' ' || c == 0x7f || strchr("?#{}*\\;", c) != NULL || (c == '/' && i > 0 && path.p[i - 1] == '/')) {
             return false;
         }
     }
     return true;
+}
+
+static bool usable_path(struct build *b, struct slice path)
+{
+    return usable_text(path) && is_matchable(b, path);
 }
 
 static void read_path(struct build *b, struct api_head *h)
@@ -68,16 +90,16 @@ static void read_path(struct build *b, struct api_head *h)
     h->path = arena_str(b->arena, path);
     if (!h->path_known) {
         close_head(h, closure_at(b, NULL, h->info->path, "the API's path is not said"));
-    } else if (!usable_path(path)) {
+    } else if (!usable_path(b, path)) {
         h->path_known = false;
         h->path = "";
         close_head(h, closure_at(b, at, h->info->path, "the API's path cannot be used"));
     }
 }
 
-static bool usable_version(struct slice v)
+static bool usable_version(struct build *b, struct slice v)
 {
-    return usable_path(v) && slice_find(v, '/') == v.n;
+    return usable_path(b, v) && slice_find(v, '/') == v.n;
 }
 
 static void unknown_version(struct api_head *h, struct closure why)
@@ -122,7 +144,7 @@ static void read_version(struct build *b, struct api_head *h)
         struct version_set *named = map_get(b->version_sets, slice_of(name));
         v = named != NULL ? named : v;
     }
-    if (!usable_version(version)) {
+    if (!usable_version(b, version)) {
         h->version = "";
         unknown_version(
             h, closure_at(b, props_get(h->props, "apiVersion"), h->info->path, "the API's version cannot be used"));

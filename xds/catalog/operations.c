@@ -3,6 +3,7 @@
 
 #include "base/macros.h"
 #include "xds/catalog/build.h"
+#include "xds/source/template.h"
 
 enum { SCOPES = 5 }; /* operation, API, product, workspace, service */
 
@@ -205,6 +206,7 @@ static void fill_operation(struct linking *l, const struct openapi_operation *fr
     op->id = arena_str(arena, slice_of(from->id));
     op->method = arena_str(arena, slice_of(from->method));
     op->url_template = arena_str(arena, slice_of(from->url_template));
+    op->matchable = template_check(op->url_template) == NULL;
     op->line = from->line;
     l->scopes[0] = l->of_operation[i];
     op->program = l->scopes[0] == NULL ? "" : arena_str(arena, slice_of(l->scopes[0]->o.name));

@@ -4,6 +4,7 @@
 
 #include "base/macros.h"
 #include "base/map.h"
+#include "xds/source/template.h"
 
 enum { ID_MAX = 76, REF_HOPS = 8 };
 
@@ -93,30 +94,6 @@ static void close_api(struct reader *r, const struct doc *at, const char *why)
     }
 }
 
-/* "{name}" closed, not nested, "*" only at the end or alone in "{*name}". NULL: fine. */
-static const char *check_template(const char *t)
-{
-    bool open = false;
-    for (const char *p = t; *p != '\0'; p++) {
-        unsigned char c = (unsigned char)*p;
-        if (c <= ' ' || c == 0x7f || c == '#') {
-            return "the path holds a blank, a control character or '#'";
-        }
-        if (*p == '{') {
-            if (open || p[1] == '}') {
-                return "the braces of the path do not fit";
-            }
-            open = true;
-        } else if (*p == '}') {
-            if (!open) {
-                return "the braces of the path do not fit";
-            }
-            open = false;
-        }
-    }
-    return open ? "the braces of the path do not fit" : NULL;
-}
-
 static void add_operation(struct reader *r, const struct doc *op, const char *method, const char *template)
 {
     if (r->out->n == r->cap) {
@@ -135,7 +112,7 @@ static void add_operation(struct reader *r, const struct doc *op, const char *me
                                     .line = doc_key_line(op),
                                     .column = doc_key_column(op),
                                     .id_is_derived = slice_is_empty(id),
-                                    .closed = check_template(template)};
+                                    .closed = template_check(template)};
     o->id = o->id_is_derived ? derive_id(r, method, template) : arena_str(r->arena, id);
 }
 
@@ -215,25 +192,6 @@ static void number_derived_ids(struct reader *r)
     map_destroy(&taken);
 }
 
-/* Parameter names do not make templates different: the service refuses "/a/{x}" beside "/a/{y}". */
-static char *template_key(struct reader *r, const struct openapi_operation *o)
-{
-    char *out = arena_printf(r->arena, "%s %s", o->method, o->url_template);
-    char *to = out;
-    bool name = false;
-    for (const char *p = out; *p != '\0'; p++) {
-        if (*p == '}') {
-            name = false;
-        }
-        if (!name || *p == '*') {
-            *to++ = *p;
-        }
-        name = name || *p == '{';
-    }
-    *to = '\0';
-    return out;
-}
-
 static void close_both(struct arena *arena, struct map *seen, const char *key, struct openapi_operation *o,
                        const char *what)
 {
@@ -253,7 +211,8 @@ static void close_duplicates(struct reader *r)
     struct map *templates = map_create(NULL), *ids = map_create(NULL);
     for (size_t i = 0; i < r->out->n; i++) {
         struct openapi_operation *o = &r->operations[i];
-        close_both(r->arena, templates, template_key(r, o), o, "the same method and path");
+        char *key = arena_printf(r->arena, "%s %s", o->method, template_key(r->arena, o->url_template));
+        close_both(r->arena, templates, key, o, "the same method and path");
         close_both(r->arena, ids, lower_copy(r->arena, o->id), o, "the same operationId");
     }
     map_destroy(&templates);

@@ -140,10 +140,11 @@ static void add_api(struct apim *m, const struct catalog_api *api)
     }
     Egret__Apim__V1__Api out = EGRET__APIM__V1__API__INIT;
     fill_identity(g, api, &out);
-    out.n_operations = api->operation_count;
     out.operations = arena_alloc(g->arena, (api->operation_count + 1) * sizeof out.operations[0]);
     for (size_t i = 0; i < api->operation_count; i++) {
-        out.operations[i] = make_operation(g, &api->operations[i]);
+        if (api->operations[i].matchable) {
+            out.operations[out.n_operations++] = make_operation(g, &api->operations[i]);
+        }
     }
     out.n_products = api->product_count;
     out.products = arena_alloc(g->arena, (api->product_count + 1) * sizeof out.products[0]);

@@ -260,6 +260,20 @@ static void an_api_is_there_only_for_its_hosts(void **state)
     RUN(apis, calls);
 }
 
+static void a_slash_at_the_end_only_tells_two_templates_apart(void **state)
+{
+    (void)state;
+    static const struct fixture_api apis[] = {
+        {.name = "t", .path = "t", .operations = "GET /a\nGET /a/\nGET /b/\nGET /c\nGET /d/{x}\nGET /d/{y}/\n* /a?q={q}"}};
+    static const struct fixture_call calls[] = {
+        {"GET http://h/t/a", NULL, "t;rev=1 GET /a /a"},        {"GET http://h/t/a/", NULL, "t;rev=1 GET /a/ /a/"},
+        {"GET http://h/t/b", NULL, "t;rev=1 GET /b/ /b"},       {"GET http://h/t/b/", NULL, "t;rev=1 GET /b/ /b/"},
+        {"GET http://h/t/c/", NULL, "t;rev=1 GET /c /c/"},      {"GET http://h/t/d/1", NULL, "t;rev=1 GET /d/{x} /d/1 x=1"},
+        {"GET http://h/t/d/1/", NULL, "t;rev=1 GET /d/{y}/ /d/1/ y=1"},
+    };
+    RUN(apis, calls);
+}
+
 static void the_scheme_must_be_one_of_the_apis(void **state)
 {
     (void)state;
@@ -323,7 +337,7 @@ static void what_cannot_be_an_api_is_refused_by_name(void **state)
         {{.name = "x", .path = "a", .versioning = APIM_VERSION_HEADER, .version = "v1"}, "version_parameter"},
         {{.name = "x", .path = "a", .operations = "GET /{"}, "operations[GET /{]"},
         {{.name = "x", .path = "a", .operations = " /x"}, "method"},
-        {{.name = "x", .path = "a", .operations = "GET /{a}/b\nGET /{c}/B/"}, "\"GET /{a}/b\" and \"GET /{c}/B/\""},
+        {{.name = "x", .path = "a", .operations = "GET /{a}/b\nGET /{c}/B"}, "\"GET /{a}/b\" and \"GET /{c}/B\""},
         {{.name = "x", .path = "a", .operations = "GET /*\nGET /{*r} !shut"}, "same method and template"},
         {{.name = "x", .path = "a", .operations = "GET /?a={b}&c=1\nGET /?C=1&A={x}"}, "same method and template"},
     };
@@ -385,6 +399,7 @@ int main(void)
         cmocka_unit_test(versions_by_segment_fall_back_to_the_original),
         cmocka_unit_test(versions_by_header_or_query_miss_when_they_are_unknown),
         cmocka_unit_test(an_api_is_there_only_for_its_hosts),
+        cmocka_unit_test(a_slash_at_the_end_only_tells_two_templates_apart),
         cmocka_unit_test(the_scheme_must_be_one_of_the_apis),
         cmocka_unit_test(what_is_closed_is_matched_and_says_so_and_never_lets_a_neighbour_answer),
         cmocka_unit_test(what_cannot_be_an_api_is_refused_by_name),
