@@ -272,7 +272,6 @@ static void start(struct ads *a)
         .arena = a->arena,
         .stream_events = &stream_events,
         .stream_ctx = a,
-        .downstream = HTTP_2,
         .authority = a->config.cluster,
     };
     a->acquire = upstream_acquire(a->config.upstream, &request, &acquire_events, a);

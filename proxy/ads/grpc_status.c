@@ -1,15 +1,11 @@
 #include "proxy/ads/grpc_status.h"
 
-#include "base/macros.h"
+#include "proxy/codec/grpc.h"
 
 const char *grpc_code_name(unsigned code)
 {
-    static const char *const names[] = {
-        "OK",        "CANCELLED",      "UNKNOWN",           "INVALID_ARGUMENT",   "DEADLINE_EXCEEDED",
-        "NOT_FOUND", "ALREADY_EXISTS", "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION",
-        "ABORTED",   "OUT_OF_RANGE",   "UNIMPLEMENTED",     "INTERNAL",           "UNAVAILABLE",
-        "DATA_LOSS", "UNAUTHENTICATED"};
-    return code < ARRAY_LEN(names) ? names[code] : "UNKNOWN";
+    const char *name = grpc_status_name(code, false);
+    return name != NULL ? name : "UNKNOWN";
 }
 
 static int hex_digit(char c)

@@ -64,3 +64,27 @@ void grpc_write(struct buf *out, struct buf *message)
     buf_append(out, p, sizeof p);
     buf_move_all(out, message);
 }
+
+const char *grpc_status_name(uint64_t code, bool camel)
+{
+    static const char *const names[GRPC_STATUS_CODES][2] = {
+        {"OK", "OK"},
+        {"CANCELLED", "Canceled"},
+        {"UNKNOWN", "Unknown"},
+        {"INVALID_ARGUMENT", "InvalidArgument"},
+        {"DEADLINE_EXCEEDED", "DeadlineExceeded"},
+        {"NOT_FOUND", "NotFound"},
+        {"ALREADY_EXISTS", "AlreadyExists"},
+        {"PERMISSION_DENIED", "PermissionDenied"},
+        {"RESOURCE_EXHAUSTED", "ResourceExhausted"},
+        {"FAILED_PRECONDITION", "FailedPrecondition"},
+        {"ABORTED", "Aborted"},
+        {"OUT_OF_RANGE", "OutOfRange"},
+        {"UNIMPLEMENTED", "Unimplemented"},
+        {"INTERNAL", "Internal"},
+        {"UNAVAILABLE", "Unavailable"},
+        {"DATA_LOSS", "DataLoss"},
+        {"UNAUTHENTICATED", "Unauthenticated"},
+    };
+    return code < GRPC_STATUS_CODES ? names[code][camel] : NULL;
+}

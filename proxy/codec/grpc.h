@@ -3,6 +3,8 @@
  * Message"). Incremental, pure. Compressed messages are refused: nobody here offers a grpc-encoding.
  */
 #pragma once
+#include <stdint.h>
+
 #include "base/buf.h"
 #include "base/err.h"
 
@@ -24,6 +26,10 @@ void grpc_reader_fini(struct grpc_reader *r);
 enum grpc_result grpc_read(struct grpc_reader *r, struct buf *in, struct buf *out, struct err *err);
 /* Nothing of an unfinished message has been seen: the stream may end here. */
 bool grpc_reader_is_clean(const struct grpc_reader *r);
+
+/* Names of the status codes: "DEADLINE_EXCEEDED", or in camel case "DeadlineExceeded"; NULL: no such code. */
+enum { GRPC_STATUS_CODES = 17 };
+const char *grpc_status_name(uint64_t code, bool camel);
 
 /* Moves message behind its prefix. */
 void grpc_write(struct buf *out, struct buf *message);

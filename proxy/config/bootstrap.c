@@ -112,7 +112,6 @@ static void read_limits(struct config_bootstrap *b, const Egret__Config__V1__Lim
     struct config_limits *l = &b->limits;
     if (m != NULL) {
         *l = (struct config_limits){.max_connections = m->max_connections,
-                                    .inbox_budget_bytes = m->inbox_budget_bytes,
                                     .lingering_close_ms = m->lingering_close_ms,
                                     .early_response_discard_bytes = m->early_response_discard_bytes,
                                     .max_uri_bytes = m->max_uri_bytes,
@@ -123,7 +122,6 @@ static void read_limits(struct config_bootstrap *b, const Egret__Config__V1__Lim
                                     .max_response_body_bytes = m->max_response_body_bytes};
     }
     default_to(&l->max_connections, 65536);
-    default_to(&l->inbox_budget_bytes, 64 << 20);
     default_to(&l->lingering_close_ms, 1000);
     default_to(&l->early_response_discard_bytes, 65536);
     default_to(&l->max_uri_bytes, 16384);

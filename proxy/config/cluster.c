@@ -127,14 +127,6 @@ static bool read_new_policy(struct reader *r, const Envoy__Config__Cluster__V3__
 
 static bool read_balancing(struct reader *r, const pb_cluster *m, struct cluster_conf *c)
 {
-    c->panic_threshold_percent = 50;
-    if (m->common_lb_config != NULL && m->common_lb_config->healthy_panic_threshold != NULL) {
-        double percent = m->common_lb_config->healthy_panic_threshold->value;
-        if (!(percent >= 0 && percent <= 100)) {
-            return read_fail(r, "common_lb_config.healthy_panic_threshold", ERR_INPUT, "must be from 0 to 100");
-        }
-        c->panic_threshold_percent = (uint32_t)percent;
-    }
     if (m->load_balancing_policy != NULL) {
         return read_new_policy(r, m->load_balancing_policy, c);
     }
@@ -204,12 +196,6 @@ static bool read_choice(struct reader *r, const pb_protocol_options *o, struct p
         read_push(r, "explicit_http_config");
         ok = read_explicit(r, o->explicit_http_config, p, c);
         break;
-    case ENVOY__EXTENSIONS__UPSTREAMS__HTTP__V3__HTTP_PROTOCOL_OPTIONS__UPSTREAM_PROTOCOL_OPTIONS_USE_DOWNSTREAM_PROTOCOL_CONFIG:
-        read_push(r, "use_downstream_protocol_config");
-        c->protocol = UPSTREAM_AS_DOWNSTREAM;
-        ok = protocol_http1(r, "http_protocol_options", o->use_downstream_protocol_config->http_protocol_options, p) &&
-             protocol_http2(r, "http2_protocol_options", o->use_downstream_protocol_config->http2_protocol_options, p);
-        break;
     case ENVOY__EXTENSIONS__UPSTREAMS__HTTP__V3__HTTP_PROTOCOL_OPTIONS__UPSTREAM_PROTOCOL_OPTIONS_AUTO_CONFIG:
         read_push(r, "auto_config");
         c->protocol = UPSTREAM_AUTO;
@@ -218,7 +204,7 @@ static bool read_choice(struct reader *r, const pb_protocol_options *o, struct p
         break;
     default:
         ok = read_fail(r, NULL, ERR_INPUT,
-                       "one of explicit_http_config, use_downstream_protocol_config, auto_config is required");
+                       "one of explicit_http_config, auto_config is required");
     }
     if (ok) {
         read_pop(r, mark);
@@ -226,10 +212,14 @@ static bool read_choice(struct reader *r, const pb_protocol_options *o, struct p
     return ok;
 }
 
-static void read_upstream_options(const pb_upstream_options *o, struct cluster_conf *c)
+/* What the cluster says of TLS, before its context is read. */
+static bool read_upstream_options(struct reader *r, const pb_upstream_options *o, struct cluster_conf *c)
 {
     c->auto_sni = o != NULL && o->auto_sni;
     c->auto_san_validation = o != NULL && o->auto_san_validation;
+    return o == NULL || o->auto_sni || !o->auto_san_validation ||
+           read_fail(r, "upstream_http_protocol_options.auto_san_validation", ERR_UNSUPPORTED,
+                     "needs auto_sni: it is the name that is asked for which is validated");
 }
 
 static bool read_typed_options(struct reader *r, const pb_any *any, struct protocol *p, struct cluster_conf *c)
@@ -244,8 +234,8 @@ static bool read_typed_options(struct reader *r, const pb_any *any, struct proto
         return false;
     }
     const pb_protocol_options *o = (const void *)m;
-    read_upstream_options(o->upstream_http_protocol_options, c);
-    if (!protocol_common(r, "common_http_protocol_options", o->common_http_protocol_options, p) ||
+    if (!read_upstream_options(r, o->upstream_http_protocol_options, c) ||
+        !protocol_common(r, "common_http_protocol_options", o->common_http_protocol_options, p) ||
         !read_choice(r, o, p, c)) {
         return false;
     }
@@ -257,12 +247,9 @@ static bool read_typed_options(struct reader *r, const pb_any *any, struct proto
 static bool read_old_options(struct reader *r, const pb_cluster *m, struct protocol *p, struct cluster_conf *c)
 {
     c->protocol = m->http2_protocol_options != NULL ? UPSTREAM_HTTP2 : UPSTREAM_HTTP1;
-    if (m->protocol_selection == ENVOY__CONFIG__CLUSTER__V3__CLUSTER__CLUSTER_PROTOCOL_SELECTION__USE_DOWNSTREAM_PROTOCOL) {
-        c->protocol = UPSTREAM_AS_DOWNSTREAM;
-    }
-    read_upstream_options(m->upstream_http_protocol_options, c);
     p->max_requests = read_u32(m->max_requests_per_connection, 0);
-    return protocol_common(r, "common_http_protocol_options", m->common_http_protocol_options, p) &&
+    return read_upstream_options(r, m->upstream_http_protocol_options, c) &&
+           protocol_common(r, "common_http_protocol_options", m->common_http_protocol_options, p) &&
            protocol_http1(r, "http_protocol_options", m->http_protocol_options, p) &&
            protocol_http2(r, "http2_protocol_options", m->http2_protocol_options, p);
 }
@@ -302,7 +289,7 @@ static bool read_http(struct reader *r, const pb_cluster *m, struct cluster_conf
 static bool read_tls(struct reader *r, const pb_tls_upstream *m, struct cluster_conf *c)
 {
     static const struct slice alpn[] = {{"h2", 2}, {"http/1.1", 8}};
-    struct tls_client_wish wish = {.default_alpn = alpn, .auto_sni = c->auto_sni};
+    struct tls_client_wish wish = {.default_alpn = alpn, .auto_sni = c->auto_sni, .verify_name = c->auto_san_validation};
     wish.n_default_alpn = c->protocol == UPSTREAM_HTTP1 ? 0 : c->protocol == UPSTREAM_HTTP2 ? 1 : 2;
     struct tls_client_result result = {0};
     if (!tls_client_read(r, m, &wish, &result)) {
@@ -310,7 +297,6 @@ static bool read_tls(struct reader *r, const pb_tls_upstream *m, struct cluster_
     }
     c->tls = result.context;
     c->sni = result.sni;
-    c->auto_san_validation = c->auto_san_validation || result.auto_san_validation;
     return true;
 }
 
@@ -347,7 +333,6 @@ static bool read_connection(struct reader *r, const pb_cluster *m, struct cluste
         return false;
     }
     c->buffer_limit = read_u32(m->per_connection_buffer_limit_bytes, BUFFER);
-    c->has_source = c->socket.source.len > 0;
     c->socket.connect_timeout_ms = c->connect_timeout_ms;
     if (m->upstream_connection_options != NULL) {
         keepalive_read(m->upstream_connection_options->tcp_keepalive, &c->socket);

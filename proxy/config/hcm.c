@@ -9,8 +9,6 @@
 enum {
     STREAM_IDLE_MS = 5 * 60 * 1000,
     REQUEST_HEADERS_MS = 10000, /* Envoy: none */
-    DRAIN_MS = 5000,
-    DELAYED_CLOSE_MS = 1000,
 };
 
 /* ---- routes ---- */
@@ -169,14 +167,15 @@ static bool read_protocol(struct reader *r, const pb_hcm *m, struct hcm_conf *ou
 
 static bool read_times(struct reader *r, const pb_hcm *m, struct hcm_conf *out)
 {
-    return read_ms(r, "stream_idle_timeout", m->stream_idle_timeout, (struct ms_rule){STREAM_IDLE_MS, 0},
+    bool ok = read_ms(r, "stream_idle_timeout", m->stream_idle_timeout, (struct ms_rule){STREAM_IDLE_MS, 0},
                    &out->stream_idle_timeout_ms) &&
            read_ms(r, "request_timeout", m->request_timeout, (struct ms_rule){0, 0}, &out->request_timeout_ms) &&
            read_ms(r, "request_headers_timeout", m->request_headers_timeout, (struct ms_rule){REQUEST_HEADERS_MS, 0},
                    &out->request_headers_timeout_ms) &&
-           read_ms(r, "drain_timeout", m->drain_timeout, (struct ms_rule){DRAIN_MS, 0}, &out->drain_timeout_ms) &&
-           read_ms(r, "delayed_close_timeout", m->delayed_close_timeout, (struct ms_rule){DELAYED_CLOSE_MS, 0},
-                   &out->delayed_close_ms);
+           read_ms(r, "delayed_close_timeout", m->delayed_close_timeout,
+                   (struct ms_rule){r->env->limits.lingering_close_ms, 0}, &out->delayed_close_ms);
+    out->delayed_close_ms = out->delayed_close_ms == 0 ? 1 : out->delayed_close_ms; /* 0s: not at all */
+    return ok;
 }
 
 static bool read_identity(struct reader *r, const pb_hcm *m, struct hcm_conf *out)
@@ -223,7 +222,6 @@ static void read_request_rules(const pb_hcm *m, struct hcm_conf *out)
 {
     out->use_remote_address = read_bool(m->use_remote_address, false);
     out->skip_xff_append = m->skip_xff_append != 0;
-    out->xff_trusted_hops = m->xff_num_trusted_hops;
     out->generate_request_id = read_bool(m->generate_request_id, true);
     out->preserve_external_request_id = m->preserve_external_request_id != 0;
     out->always_set_request_id_in_response = m->always_set_request_id_in_response != 0;

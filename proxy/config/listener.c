@@ -1,5 +1,7 @@
 #include "proxy/config/listener.h"
 
+#include <string.h>
+
 #include "proto/pack.h"
 #include "proxy/config/address.h"
 
@@ -7,7 +9,7 @@ enum { FILTERS_TIMEOUT_MS = 15000, BUFFER = 1 << 20 };
 
 /* ---- listener filters ---- */
 
-static bool read_filter(struct reader *r, const pb_listener_filter *m, struct listener_conf *l)
+static bool read_filter(struct reader *r, const pb_listener_filter *m, struct listener_conf *l, bool *http_inspector)
 {
     const pb_message *typed = NULL;
     if (m->name[0] == '\0') {
@@ -20,7 +22,7 @@ static bool read_filter(struct reader *r, const pb_listener_filter *m, struct li
     if (pb_is(typed, &envoy__extensions__filters__listener__tls_inspector__v3__tls_inspector__descriptor)) {
         flag = &l->tls_inspector;
     } else if (pb_is(typed, &envoy__extensions__filters__listener__http_inspector__v3__http_inspector__descriptor)) {
-        flag = &l->http_inspector;
+        flag = http_inspector;
     } else if (pb_is(typed, &envoy__extensions__filters__listener__original_dst__v3__original_dst__descriptor)) {
         flag = &l->original_dst;
     } else {
@@ -34,11 +36,33 @@ static bool read_filter(struct reader *r, const pb_listener_filter *m, struct li
     return true;
 }
 
+/* What an HTTP inspector finds out a connection manager sees for itself. It matters only to chains that match it. */
+static bool check_http_inspector(struct reader *r, const pb_chain_match *m)
+{
+    for (size_t i = 0; m != NULL && strcmp(m->transport_protocol, "tls") != 0 && i < m->n_application_protocols; i++) {
+        const char *name = m->application_protocols[i];
+        if (strcmp(name, "h2c") == 0 || strncmp(name, "http/1.", 7) == 0) {
+            return read_fail(r, "filter_chain_match.application_protocols", ERR_UNSUPPORTED,
+                             "matching what an HTTP inspector finds is not supported by Egret: \"%s\" is taken from ALPN, "
+                             "with transport_protocol \"tls\"", name);
+        }
+    }
+    return true;
+}
+
 static bool read_filters(struct reader *r, const pb_listener *m, struct listener_conf *l)
 {
+    bool http_inspector = false;
     for (size_t i = 0; i < m->n_listener_filters; i++) {
         size_t mark = read_push_at(r, "listener_filters", i);
-        if (!read_filter(r, m->listener_filters[i], l)) {
+        if (!read_filter(r, m->listener_filters[i], l, &http_inspector)) {
+            return false;
+        }
+        read_pop(r, mark);
+    }
+    for (size_t i = 0; http_inspector && i < m->n_filter_chains; i++) {
+        size_t mark = read_push_at(r, "filter_chains", i);
+        if (!check_http_inspector(r, m->filter_chains[i]->filter_chain_match)) {
             return false;
         }
         read_pop(r, mark);
@@ -128,21 +152,39 @@ static bool read_chains(struct reader *r, const pb_listener *m, struct listener_
     return true;
 }
 
+/* What would be said of its sessions there is nobody to carry out: it has none, only who dials through it. */
+static bool check_internal_session(struct reader *r, const struct tcp_conf *tcp)
+{
+    const char *field = tcp->n_access_logs > 0          ? "access_log"
+                        : tcp->max_connect_attempts > 1 ? "max_connect_attempts"
+                        : tcp->max_duration_ms > 0      ? "max_downstream_connection_duration"
+                        : tcp->has_idle_timeout         ? "idle_timeout"
+                                                        : NULL;
+    if (field == NULL) {
+        return true;
+    }
+    size_t mark = read_push_at(r, "filter_chains", 0);
+    read_push_at(r, "filters", 0);
+    read_push(r, "typed_config");
+    read_fail(r, field, ERR_UNSUPPORTED, "not supported by Egret in an internal listener");
+    read_pop(r, mark);
+    return false;
+}
+
 /* An internal listener is not a socket: it is compiled into the dial recipe of those who dial it (DATAPLANE 6), so it
  * can only say where to go on. */
-static bool check_internal(struct reader *r, const struct listener_conf *l)
+static bool check_internal(struct reader *r, const pb_listener *m, const struct listener_conf *l)
 {
     if (!l->internal) {
         return true;
     }
     const struct chain_conf *only = l->n_chains == 1 ? &l->chains[0] : NULL;
-    if (only == NULL || l->default_chain != NULL || l->tls_inspector || l->http_inspector || l->original_dst ||
-        only->kind != CHAIN_TCP || only->tls != NULL || only->tcp->n_weighted > 0) {
+    if (only == NULL || l->default_chain != NULL || m->n_listener_filters > 0 || l->tls_inspector || only->kind != CHAIN_TCP || only->tls != NULL || only->tcp->n_weighted > 0) {
         return read_fail(r, "filter_chains", ERR_UNSUPPORTED,
                          "an internal listener has exactly one chain without conditions, holding one tcp_proxy to one "
                          "cluster");
     }
-    return true;
+    return check_internal_session(r, only->tcp);
 }
 
 static bool read_listener(struct reader *r, const pb_listener *m, struct listener_conf *l)
@@ -153,7 +195,7 @@ static bool read_listener(struct reader *r, const pb_listener *m, struct listene
     l->name = read_text(r, m->name);
     l->stat_prefix = read_text(r, m->stat_prefix);
     read_switches(m, l);
-    return read_place(r, m, l) && read_filters(r, m, l) && read_chains(r, m, l) && check_internal(r, l);
+    return read_place(r, m, l) && read_filters(r, m, l) && read_chains(r, m, l) && check_internal(r, m, l);
 }
 
 static uint64_t hash_chain(const struct chain_conf *c, uint64_t hash)

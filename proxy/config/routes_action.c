@@ -4,7 +4,6 @@
 
 #define CLUSTER_CASE(x) ENVOY__CONFIG__ROUTE__V3__ROUTE_ACTION__CLUSTER_SPECIFIER_##x
 #define HOST_CASE(x) ENVOY__CONFIG__ROUTE__V3__ROUTE_ACTION__HOST_REWRITE_SPECIFIER_##x
-#define HASH_CASE(x) ENVOY__CONFIG__ROUTE__V3__ROUTE_ACTION__HASH_POLICY__POLICY_SPECIFIER_##x
 
 enum { ROUTE_TIMEOUT_MS = 15000 };
 
@@ -125,136 +124,12 @@ static bool read_times(struct reader *r, const pb_route_action *m, struct forwar
         return false;
     }
     const Envoy__Config__Route__V3__RouteAction__MaxStreamDuration *d = m->max_stream_duration;
-    const pb_duration *grpc = d != NULL && d->grpc_timeout_header_max != NULL ? d->grpc_timeout_header_max
-                                                                              : m->max_grpc_timeout;
     out->has_max_stream_duration = d != NULL && d->max_stream_duration != NULL;
-    out->has_grpc_timeout_max = grpc != NULL;
-    return read_ms64(r, "max_grpc_timeout", grpc, 0, &out->grpc_timeout_max_ms) &&
-           (d == NULL || read_ms64(r, "max_stream_duration.max_stream_duration", d->max_stream_duration, 0,
-                                   &out->max_stream_duration_ms));
+    return d == NULL || read_ms64(r, "max_stream_duration.max_stream_duration", d->max_stream_duration, 0,
+                                  &out->max_stream_duration_ms);
 }
 
-/* ---- retries ---- */
-
-static bool read_back_off(struct reader *r, const Envoy__Config__Route__V3__RetryPolicy__RetryBackOff *b,
-                          struct retry_conf *out)
-{
-    out->base_interval_ms = 25;
-    out->max_interval_ms = 250;
-    if (b == NULL) {
-        return true;
-    }
-    size_t mark = read_push(r, "retry_back_off");
-    uint32_t base = 0, max = 0;
-    if (b->base_interval == NULL) {
-        return read_required(r, "base_interval");
-    }
-    if (!read_ms(r, "base_interval", b->base_interval, (struct ms_rule){0, 1}, &base) ||
-        !read_ms(r, "max_interval", b->max_interval, (struct ms_rule){base > UINT32_MAX / 10 ? base : base * 10, 1},
-                 &max)) {
-        return false;
-    }
-    if (max < base) {
-        return read_fail(r, "max_interval", ERR_INPUT, "is below base_interval");
-    }
-    out->base_interval_ms = base;
-    out->max_interval_ms = max;
-    read_pop(r, mark);
-    return true;
-}
-
-static bool read_predicates(struct reader *r, const pb_retry *m, struct retry_conf *out)
-{
-    for (size_t i = 0; i < m->n_retry_host_predicate; i++) {
-        const pb_any *any = m->retry_host_predicate[i]->typed_config;
-        const pb_type *known = &envoy__extensions__retry__host__previous_hosts__v3__previous_hosts_predicate__descriptor;
-        if (any == NULL || !slice_eq(any_type_name(any), slice_of(known->name))) {
-            size_t mark = read_push_at(r, "retry_host_predicate", i);
-            read_fail(r, NULL, ERR_UNSUPPORTED, "only %s is supported by Egret", known->name);
-            read_pop(r, mark);
-            return false;
-        }
-        out->avoid_previous_hosts = true;
-    }
-    if (m->host_selection_retry_max_attempts < 0 || m->host_selection_retry_max_attempts > 1000) {
-        return read_fail(r, "host_selection_retry_max_attempts", ERR_INPUT, "must be from 0 to 1000");
-    }
-    out->host_selection_attempts =
-        m->host_selection_retry_max_attempts == 0 ? 1 : (uint32_t)m->host_selection_retry_max_attempts;
-    return true;
-}
-
-bool retry_read(struct reader *r, const char *field, const pb_retry *m, const struct retry_conf **out)
-{
-    if (m == NULL) {
-        return true;
-    }
-    size_t mark = read_push(r, field);
-    struct retry_conf *c = arena_zalloc(r->arena, sizeof *c);
-    c->retry_on = read_text(r, m->retry_on); /* unknown words are tolerated: Envoy's own rule */
-    c->num_retries = read_u32(m->num_retries, 1);
-    uint32_t *codes = read_list(r, m->n_retriable_status_codes, sizeof *codes);
-    for (size_t i = 0; i < m->n_retriable_status_codes; i++) {
-        codes[i] = m->retriable_status_codes[i];
-    }
-    c->status_codes = codes;
-    c->status_code_count = m->n_retriable_status_codes;
-    if (!read_ms64(r, "per_try_timeout", m->per_try_timeout, 0, &c->per_try_timeout_ms) ||
-        !read_back_off(r, m->retry_back_off, c) || !read_predicates(r, m, c)) {
-        return false;
-    }
-    read_pop(r, mark);
-    *out = c;
-    return true;
-}
-
-/* ---- hashing, upgrades ---- */
-
-static bool read_hash_policy(struct reader *r, const Envoy__Config__Route__V3__RouteAction__HashPolicy *m,
-                             struct hash_policy_conf *out)
-{
-    out->terminal = m->terminal != 0;
-    uint32_t ttl_ms = 0;
-    switch ((int)m->policy_specifier_case) {
-    case HASH_CASE(HEADER):
-        out->kind = HASH_POLICY_HEADER;
-        return read_header_name(r, "header.header_name", m->header->header_name, &out->name);
-    case HASH_CASE(COOKIE):
-        out->kind = HASH_POLICY_COOKIE;
-        out->name = read_text(r, m->cookie->name);
-        out->cookie_path = read_text(r, m->cookie->path);
-        out->has_ttl = m->cookie->ttl != NULL;
-        if (!read_ms(r, "cookie.ttl", m->cookie->ttl, (struct ms_rule){0, 0}, &ttl_ms)) {
-            return false;
-        }
-        out->ttl_s = ttl_ms / 1000;
-        return out->name.n > 0 || read_required(r, "cookie.name");
-    case HASH_CASE(CONNECTION_PROPERTIES):
-        out->kind = HASH_POLICY_SOURCE_IP;
-        return m->connection_properties->source_ip || read_required(r, "connection_properties.source_ip");
-    case HASH_CASE(QUERY_PARAMETER):
-        out->kind = HASH_POLICY_QUERY;
-        out->name = read_text(r, m->query_parameter->name);
-        return out->name.n > 0 || read_required(r, "query_parameter.name");
-    default:
-        return read_fail(r, NULL, ERR_INPUT, "one of header, cookie, connection_properties, query_parameter is required");
-    }
-}
-
-static bool read_hash_policies(struct reader *r, const pb_route_action *m, struct forward_conf *out)
-{
-    struct hash_policy_conf *list = read_list(r, m->n_hash_policy, sizeof *list);
-    for (size_t i = 0; i < m->n_hash_policy; i++) {
-        size_t mark = read_push_at(r, "hash_policy", i);
-        if (!read_hash_policy(r, m->hash_policy[i], &list[i])) {
-            return false;
-        }
-        read_pop(r, mark);
-    }
-    out->hash_policies = list;
-    out->hash_policy_count = m->n_hash_policy;
-    return true;
-}
+/* ---- upgrades ---- */
 
 static bool read_upgrades(struct reader *r, const pb_route_action *m, struct forward_conf *out)
 {
@@ -283,10 +158,8 @@ bool route_action_read(struct reader *r, const pb_route_action *m, struct forwar
     static const uint32_t not_found[] = {503, 404, 500};
     size_t mark = read_push(r, "route");
     out->cluster_not_found_status = not_found[m->cluster_not_found_response_code];
-    out->high_priority = m->priority == ENVOY__CONFIG__CORE__V3__ROUTING_PRIORITY__HIGH;
     if (!read_cluster(r, m, out) || !read_rewrites(r, m, out) || !read_times(r, m, out) ||
-        !retry_read(r, "retry_policy", m->retry_policy, &out->retry) || !read_hash_policies(r, m, out) ||
-        !read_upgrades(r, m, out)) {
+        !retry_read(r, "retry_policy", m->retry_policy, &out->retry) || !read_upgrades(r, m, out)) {
         return false;
     }
     read_pop(r, mark);

@@ -23,7 +23,7 @@
 
 enum cluster_type { CLUSTER_STATIC, CLUSTER_STRICT_DNS, CLUSTER_LOGICAL_DNS, CLUSTER_EDS };
 enum lb_policy { LB_ROUND_ROBIN, LB_LEAST_REQUEST, LB_RANDOM };
-enum upstream_protocol { UPSTREAM_HTTP1, UPSTREAM_HTTP2, UPSTREAM_AUTO /* by ALPN */, UPSTREAM_AS_DOWNSTREAM };
+enum upstream_protocol { UPSTREAM_HTTP1, UPSTREAM_HTTP2, UPSTREAM_AUTO /* by ALPN */ };
 
 enum endpoint_kind {
     ENDPOINT_ADDR,     /* addr */
@@ -65,7 +65,6 @@ struct cluster_conf {
     struct slice eds_name; /* CLUSTER_EDS: name of the endpoint set */
     struct endpoint_set *inline_endpoints; /* other types */
     enum lb_policy lb;
-    uint32_t panic_threshold_percent;
     uint32_t connect_timeout_ms;
     uint32_t buffer_limit;
     enum upstream_protocol protocol;
@@ -75,12 +74,11 @@ struct cluster_conf {
     uint32_t max_requests;       /* per connection; 0: no limit */
     uint32_t max_connection_duration_ms;
     uint32_t keepalive_interval_ms, keepalive_timeout_ms; /* h2 PING */
-    struct breaker_conf breakers[2]; /* DEFAULT, HIGH */
+    struct breaker_conf breakers[2]; /* DEFAULT, HIGH: which no request has, a route of it is refused */
     struct tls_context *tls;     /* NULL: raw */
     struct slice sni;            /* empty with tls: none, or auto_sni */
-    bool auto_sni, auto_san_validation;
+    bool auto_sni, auto_san_validation; /* the latter is in the TLS context, too */
     struct dial_tcp socket;      /* source, mark, keepalive; remote is filled per endpoint */
-    bool has_source;
     enum resolve_family dns_family;
     uint32_t dns_refresh_ms;
     bool respect_dns_ttl;
@@ -98,6 +96,7 @@ struct tcp_conf {
     const struct header_add_conf *tunnel_headers; /* proxy/route/conf.h */
     size_t n_tunnel_headers;
     uint32_t idle_timeout_ms; /* 0: none */
+    bool has_idle_timeout;
     uint32_t max_duration_ms; /* 0: none */
     uint32_t max_connect_attempts;
     void *const *access_logs; /* objects built by ACCESS_LOG extensions */
@@ -134,7 +133,7 @@ struct hcm_conf {
     struct h1_limits h1;
     struct h2_config h2;
     uint32_t idle_timeout_ms, stream_idle_timeout_ms, request_timeout_ms, request_headers_timeout_ms;
-    uint32_t drain_timeout_ms, delayed_close_ms, max_connection_duration_ms, max_stream_duration_ms;
+    uint32_t delayed_close_ms, max_connection_duration_ms, max_stream_duration_ms;
     uint32_t max_requests;
     struct slice route_name;          /* RDS: looked up in the snapshot */
     struct route_table *inline_routes; /* or the table itself */
@@ -146,7 +145,6 @@ struct hcm_conf {
     size_t n_upgrades;
     bool use_remote_address, skip_xff_append, generate_request_id, preserve_external_request_id;
     bool always_set_request_id_in_response;
-    uint32_t xff_trusted_hops;
     bool normalize_path, merge_slashes;
     int escaped_slashes; /* enum of proxy/route/path.h */
     bool strip_any_host_port, strip_matching_host_port, strip_trailing_host_dot;
@@ -202,7 +200,7 @@ struct listener_conf {
     bool transparent, freebind, original_dst;
     bool ipv6_only; /* an IPv6 address takes no IPv4 connections (ipv4_compat: false) */
     struct slice stat_prefix; /* empty: the address */
-    bool tls_inspector, http_inspector;
+    bool tls_inspector;
     uint32_t filters_timeout_ms;
     bool continue_on_filters_timeout;
     uint32_t buffer_limit;

@@ -37,7 +37,7 @@ bool bootstrap_wants_lds(const struct config_bootstrap *b);
 bool bootstrap_wants_cds(const struct config_bootstrap *b);
 
 struct config_limits { /* egret.limits, defaults filled in */
-    uint32_t max_connections, inbox_budget_bytes, lingering_close_ms, early_response_discard_bytes;
+    uint32_t max_connections, lingering_close_ms, early_response_discard_bytes;
     uint32_t max_uri_bytes, max_chunk_extension_bytes;
     uint32_t requests_per_second; /* of a connection; 0: no limit, here and below */
     uint64_t max_memory_bytes, max_request_body_bytes, max_response_body_bytes;

@@ -109,6 +109,7 @@ bool tcp_read(struct reader *r, const pb_tcp_proxy *m, struct tcp_conf *out)
         return read_fail(r, "max_connect_attempts", ERR_INPUT, "must be at least 1");
     }
     out->n_access_logs = m->n_access_log;
+    out->has_idle_timeout = m->idle_timeout != NULL;
     return read_cluster(r, m, out) && read_tunnel(r, m->tunneling_config, out) &&
            read_ms(r, "idle_timeout", m->idle_timeout, (struct ms_rule){HOUR_MS, 0}, &out->idle_timeout_ms) &&
            read_ms(r, "max_downstream_connection_duration", m->max_downstream_connection_duration,

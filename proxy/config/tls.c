@@ -201,19 +201,19 @@ bool tls_server_read(struct reader *r, const pb_tls_downstream *m, struct tls_se
     return make(r, &t.config, &out->context);
 }
 
-static bool check_client_trust(struct reader *r, const struct tls_material *t, bool auto_san)
+static bool check_client_trust(struct reader *r, const struct tls_material *t, bool auto_sni, bool auto_san)
 {
     if (t->accept_untrusted) {
         return t->config.n_sans == 0 && !auto_san
                    ? true
                    : read_fail(r, "common_tls_context", ERR_INPUT, "names are matched, but no chain is verified");
     }
-    /* The system's authorities vouch for anybody's name: without a name to hold them to, they prove nothing. */
-    bool has_name = t->config.n_sans > 0 || t->config.sni.n > 0 || auto_san;
-    return has_name || t->config.trusted_ca.text.n > 0 || r->missing_secret
+    /* Authorities vouch for many names: without one to hold them to, they prove too little. */
+    bool has_name = t->config.n_sans > 0 || t->config.sni.n > 0 || auto_sni;
+    return has_name || r->missing_secret
                ? true
                : read_fail(r, NULL, ERR_INPUT,
-                           "sni, match_typed_subject_alt_names or trusted_ca is required to verify the peer");
+                           "sni, auto_sni or match_typed_subject_alt_names is required to verify the peer");
 }
 
 bool tls_client_read(struct reader *r, const pb_tls_upstream *m, const struct tls_client_wish *wish,
@@ -227,7 +227,10 @@ bool tls_client_read(struct reader *r, const pb_tls_upstream *m, const struct tl
         return false;
     }
     t.config.sni = out->sni = read_text(r, m->sni);
-    out->auto_san_validation = m->auto_sni_san_validation != 0;
+    t.config.verify_name = wish->verify_name;
+    if (m->auto_sni_san_validation) { /* takes the place of every other name */
+        t.config.n_sans = 0;
+    }
     if (t.config.n_alpn == 0) {
         t.config.alpn = wish->default_alpn;
         t.config.n_alpn = wish->n_default_alpn;
@@ -236,7 +239,8 @@ bool tls_client_read(struct reader *r, const pb_tls_upstream *m, const struct tl
     if (t.config.trusted_ca.text.n == 0 && t.config.verify && !r->missing_secret) {
         t.config.system_roots = true;
     }
-    return check_client_trust(r, &t, out->auto_san_validation || wish->auto_sni) && make(r, &t.config, &out->context);
+    return check_client_trust(r, &t, wish->auto_sni, m->auto_sni_san_validation || wish->verify_name) &&
+           make(r, &t.config, &out->context);
 }
 
 /* ---- secrets as they arrive ---- */

@@ -12,12 +12,12 @@ struct tls_client_wish { /* what the cluster says */
     const struct slice *default_alpn; /* when the context names none */
     size_t n_default_alpn;
     bool auto_sni;
+    bool verify_name; /* auto_san_validation */
 };
 
 struct tls_client_result {
     struct tls_context *context;
     struct slice sni;
-    bool auto_san_validation;
 };
 
 bool tls_server_read(struct reader *r, const pb_tls_downstream *m, struct tls_server_result *out);

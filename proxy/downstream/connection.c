@@ -96,7 +96,9 @@ static void on_refused(void *ctx, unsigned status, const struct err *why)
     struct downstream *d = c->listener->owner;
     stat_add(c->listener->stats.refused, slot(c), 1);
     c->view.info = http_server_info(c->http);
-    d->options.events->on_refused(d->options.ctx, &c->view, status, why);
+    if (why != NULL) {
+        d->options.events->on_refused(d->options.ctx, &c->view, status, why);
+    }
 }
 
 static void on_count(void *ctx, enum h2_count what, uint32_t n)

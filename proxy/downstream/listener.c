@@ -16,9 +16,8 @@ static void fill_http(struct http_server_config *out, const struct downstream *d
         .request_headers_timeout_ms = h->request_headers_timeout_ms,
         .max_requests = h->max_requests,
         .buffer_limit = l->buffer_limit,
-        .lingering_ms = d->options.limits->lingering_close_ms,
+        .lingering_ms = h->delayed_close_ms,
         .discard_bytes = d->options.limits->early_response_discard_bytes,
-        .delayed_close_ms = h->delayed_close_ms,
     };
 }
 

@@ -3,42 +3,40 @@
 
 #define XFCC_NAME SLICE("x-forwarded-client-cert")
 
-static struct slice add(struct arena *arena, struct slice before, const char *key, struct slice value)
+/* One element of the header under construction: key=value pairs with ';' between (Envoy's format). */
+static void add(struct strbuf *text, const char *key, struct slice value)
 {
-    return slice_of(arena_printf(arena, "%.*s%s%s=%.*s", SLICE_ARG(before), before.n > 0 ? ";" : "", key,
-                                 SLICE_ARG(value)));
+    strbuf_printf(text, "%s%s=%.*s", text->n > 0 ? ";" : "", key, SLICE_ARG(value));
 }
 
-static struct slice quoted(struct arena *arena, struct slice text)
+static void add_each(struct strbuf *text, const char *key, struct slice lines)
 {
-    char *to = arena_alloc(arena, 2 * text.n + 2);
-    size_t n = 0;
-    to[n++] = '"';
-    for (size_t i = 0; i < text.n; i++) {
-        if (text.p[i] == '"' || text.p[i] == '\\') {
-            to[n++] = '\\';
-        }
-        to[n++] = text.p[i];
+    while (lines.p != NULL && lines.n > 0) {
+        add(text, key, slice_cut(&lines, '\n'));
     }
-    to[n++] = '"';
-    return slice_make(to, n);
 }
 
 static struct slice describe_peer(const struct request *r)
 {
     const struct transport_info *peer = r->host.downstream;
-    struct arena *arena = r->host.arena;
-    struct slice text = SLICE_NONE;
-    if (r->hcm->xfcc_subject && peer->peer_subject.n > 0) {
-        text = add(arena, text, "Subject", quoted(arena, peer->peer_subject));
+    struct strbuf text;
+    strbuf_init(&text);
+    add_each(&text, "By", peer->local_uri_sans);
+    add(&text, "Hash", peer->peer_sha256);
+    if (r->hcm->xfcc_subject) { /* RFC 2253 has put a backslash before what would end the quotes */
+        strbuf_printf(&text, ";Subject=\"%.*s\"", SLICE_ARG(peer->peer_subject));
     }
-    if (r->hcm->xfcc_uri && peer->peer_uri_san.n > 0) {
-        text = add(arena, text, "URI", peer->peer_uri_san);
+    if (r->hcm->xfcc_uri && peer->peer_uri_sans.n == 0) {
+        add(&text, "URI", SLICE_NONE);
+    } else if (r->hcm->xfcc_uri) {
+        add_each(&text, "URI", peer->peer_uri_sans);
     }
-    if (r->hcm->xfcc_dns && peer->peer_dns_san.n > 0) {
-        text = add(arena, text, "DNS", peer->peer_dns_san);
+    if (r->hcm->xfcc_dns) {
+        add_each(&text, "DNS", peer->peer_dns_sans);
     }
-    return text;
+    struct slice all = arena_slice(r->host.arena, strbuf_slice(&text));
+    strbuf_fini(&text);
+    return all;
 }
 
 void headers_client_cert(struct request *r)
@@ -55,9 +53,7 @@ void headers_client_cert(struct request *r)
     }
     struct slice own = describe_peer(r);
     if (r->hcm->xfcc == XFCC_APPEND_FORWARD && given.n > 0) {
-        own = own.n == 0 ? given : slice_of(arena_printf(r->host.arena, "%.*s,%.*s", SLICE_ARG(given), SLICE_ARG(own)));
+        own = slice_of(arena_printf(r->host.arena, "%.*s,%.*s", SLICE_ARG(given), SLICE_ARG(own)));
     }
-    if (own.n > 0) {
-        head_add(h, XFCC_NAME, own);
-    }
+    head_add(h, XFCC_NAME, own);
 }

@@ -123,6 +123,7 @@ struct exchanger *exchanger_create(const struct exchanger_options *options)
     list_init(&e->old);
     list_init(&e->sessions);
     e->hcm_stats = map_create(hcm_stats_free);
+    e->tcp_stats = map_create(tcp_stats_free);
     e->mac = apim_mac_create();
     crypto_random(e->random, sizeof e->random);
     e->random[0] |= 1;
@@ -146,6 +147,7 @@ void exchanger_destroy(struct exchanger **e)
         held_drop(x, x->current);
     }
     map_destroy(&x->hcm_stats);
+    map_destroy(&x->tcp_stats);
     apim_mac_destroy(&x->mac);
     mem_free(x);
     *e = NULL;

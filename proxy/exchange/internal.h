@@ -45,6 +45,20 @@ struct hcm_stats {
     char *prefix;
 };
 
+#define TCP_COUNTERS(X)                                                                                                \
+    X(cx_total, "downstream_cx_total")                                                                                 \
+    X(rx_bytes, "downstream_cx_rx_bytes_total")                                                                        \
+    X(tx_bytes, "downstream_cx_tx_bytes_total")                                                                        \
+    X(no_route, "downstream_cx_no_route")                                                                              \
+    X(idle_timeout, "idle_timeout")                                                                                    \
+    X(max_duration, "max_downstream_connection_duration")
+
+struct tcp_stats {
+#define X(field, name) struct stat_handle *field;
+    TCP_COUNTERS(X)
+#undef X
+};
+
 struct exchanger {
     struct loop *loop;
     struct upstream *upstream;
@@ -57,6 +71,7 @@ struct exchanger {
     struct list old; /* held snapshots that still have users */
     struct map *hcm_stats;
     struct hcm_stats *hcm_last;
+    struct map *tcp_stats;
     struct apim_mac *mac;
     struct list sessions; /* raw */
     uint64_t random[2];
@@ -100,6 +115,7 @@ struct request {
     struct held *held; /* NULL for a tunnel: it may live for days */
     struct stream *down, *up;
     struct acquire *acquire;
+    struct retry *retry; /* NULL: the route has no policy, or it is over */
     struct upstream_target target;
     struct head *head;    /* the request */
     struct slice method;  /* as it came in */
@@ -135,6 +151,7 @@ bool limits_response_head(struct request *r, const struct head *head);
 bool limits_response_body(struct request *r);
 
 /* route.c: decides and either acquires or replies */
+bool request_skips(const struct request *r, const struct filter_conf *f); /* the filter is off for this route */
 void request_route(struct request *r);
 
 /* upstream_side.c */
@@ -143,6 +160,18 @@ void request_send_upstream(struct request *r);
 void request_send_own_body(struct request *r); /* once the client's is over */
 void request_upstream_failed(struct request *r, const struct err *why);
 void request_pump_response(struct request *r);
+
+/* retry.c: true: the request will be repeated, whatever came of this try is gone */
+void retry_begin(struct request *r);
+bool retry_after_answer(struct request *r, const struct head *answer);
+bool retry_after_failure(struct request *r, const struct err *why, bool connected);
+void retry_aim(const struct request *r, struct acquire_request *request);
+void retry_watch(struct request *r);     /* a try is under way: its time runs from the request's end on */
+bool retry_timed_out(const struct request *r);
+size_t retry_pump(struct request *r);    /* the request's body, remembering it */
+bool retry_has_kept(const struct request *r);
+void retry_send_kept(struct request *r, bool end);
+void retry_end(struct request *r);       /* no more of it */
 
 /* timers.c */
 void timers_init(struct request *r);
@@ -171,6 +200,10 @@ void record_begin(struct request *r);
 void record_detach(struct request *r); /* the snapshot is let go of: what the record needs of it is copied */
 void record_finish(struct request *r);
 struct slice mask_query(struct arena *arena, struct slice url, struct slice parameter);
+
+/* session_stats.c */
+struct tcp_stats *exchanger_tcp_stats(struct exchanger *e, struct slice prefix);
+void tcp_stats_free(void *p);
 
 /* session.c */
 void session_create(struct exchanger *e, struct connection *c, const struct connection_view *view, struct transport **t);

@@ -56,6 +56,7 @@ static void too_large(struct request *r)
     hit(r, r->stats->rs_too_large);
     err_set(&err, ERR_LIMIT, "the response is larger than max_response_body_bytes");
     r->stale_retry_done = true;
+    retry_end(r);
     request_upstream_failed(r, &err);
 }
 

@@ -30,24 +30,29 @@ void request_enter(struct request *r, enum request_state next)
         /* A tunnel may live for days: it keeps its listener and cluster's connection, not the configuration. */
         timers_no_timeout(r);
         timer_cancel(&r->receiving);
+        retry_end(r);
         record_detach(r);
         held_release(r->owner, &r->held);
         break;
     case REQUEST_REPLIED:
+        retry_end(r);
         timers_no_timeout(r);
         timer_cancel(&r->receiving);
         upstream_cancel(&r->acquire);
         stream_release(&r->up);
         break;
     case REQUEST_ENDED:
+        retry_end(r);
         timers_stop(r);
         upstream_cancel(&r->acquire);
         stream_release(&r->up);
         break;
+    case REQUEST_RESPONSE:
+        retry_end(r);
+        break;
     case REQUEST_NEW:
     case REQUEST_ACQUIRE:
     case REQUEST_FORWARD:
-    case REQUEST_RESPONSE:
         break;
     }
 }
@@ -76,7 +81,7 @@ static void pump_request(struct request *r)
         stream_taken(r->down, n);
         return;
     }
-    if (pump(r->down, r->up) > 0) {
+    if (retry_pump(r) > 0) {
         r->body_taken = true;
         timers_touch(r);
     }
@@ -88,6 +93,7 @@ static void pump_request(struct request *r)
 static void on_down_readable(void *ctx)
 {
     timers_received(ctx);
+    retry_watch(ctx);
     pump_request(ctx);
 }
 
@@ -110,7 +116,12 @@ static void request_finish(struct request *r)
 static void on_down_closed(void *ctx, const struct err *why)
 {
     struct request *r = ctx;
-    if (why->kind != ERR_NONE && why->side != ERR_SIDE_LOCAL) {
+    if (r->down->refused != 0) { /* its body was malformed: the codec has answered */
+        r->record.status = r->down->refused;
+        r->record.flags |= FLAG_DOWNSTREAM_PROTOCOL_ERROR;
+        r->record.termination = arena_slice(r->host.arena, slice_of(why->text));
+        r->record.details = SLICE("http1.codec_error");
+    } else if (why->kind != ERR_NONE && why->side != ERR_SIDE_LOCAL) {
         r->record.flags |= FLAG_DOWNSTREAM_CONNECTION_TERMINATION;
         r->record.termination = arena_slice(r->host.arena, slice_of(why->text));
         stat_add(r->stats->rq_rx_reset, slot(r), 1);
@@ -199,9 +210,9 @@ void request_acquire(struct request *r, bool fresh)
         .raw = r->connect,
         .extended_connect = !r->connect && r->head->protocol.n > 0,
         .fresh = fresh,
-        .downstream = r->down->version,
         .authority = r->head->authority,
     };
+    retry_aim(r, &request);
     if (r->state != REQUEST_ACQUIRE) {
         request_enter(r, REQUEST_ACQUIRE);
     }

@@ -43,13 +43,39 @@ static bool upgrade_allowed(struct request *r, struct slice type)
     return true;
 }
 
+static const struct filter_override *find_override(const struct filter_overrides *list, struct slice filter)
+{
+    for (size_t i = 0; list != NULL && i < list->n; i++) {
+        if (slice_eq(list->items[i].name, filter)) {
+            return &list->items[i];
+        }
+    }
+    return NULL;
+}
+
+/* The most specific scope that names the filter decides; one that only configures it switches it on. */
+bool request_skips(const struct request *r, const struct filter_conf *f)
+{
+    const struct route_match *m = &r->route;
+    const struct filter_overrides *scopes[] = {
+        m->weighted == NULL ? NULL : m->weighted->user, m->rule == NULL ? NULL : m->rule->user,
+        m->vhost == NULL ? NULL : m->vhost->user, m->conf == NULL ? NULL : m->conf->user};
+    for (size_t i = 0; i < ARRAY_LEN(scopes); i++) {
+        const struct filter_override *o = find_override(scopes[i], f->name);
+        if (o != NULL) {
+            return o->disabled;
+        }
+    }
+    return f->disabled;
+}
+
 static bool run_filters(struct request *r)
 {
     r->host.now_s = (uint64_t)loop_now_us(r->owner->loop) / 1000000;
     for (size_t i = 0; i < r->hcm->n_filters; i++) {
         const struct filter_conf *f = &r->hcm->filters[i];
         const struct http_filter *filter = f->config;
-        if (!f->disabled && filter->on_request(filter, &r->host) == FILTER_REPLIED) {
+        if (!request_skips(r, f) && filter->on_request(filter, &r->host) == FILTER_REPLIED) {
             return false;
         }
     }
@@ -100,13 +126,16 @@ static void start(struct request *r)
         return;
     }
     timers_route(r, type.n == 0 ? timeout_of(r) : 0);
+    if (r->forward != NULL && type.n == 0) {
+        retry_begin(r);
+    }
     request_acquire(r, false);
 }
 
 static bool serves_apis(const struct request *r)
 {
     for (size_t i = 0; i < r->hcm->n_filters; i++) {
-        if (r->hcm->filters[i].type == &apim_filter_type && !r->hcm->filters[i].disabled) {
+        if (r->hcm->filters[i].type == &apim_filter_type && !request_skips(r, &r->hcm->filters[i])) {
             return true;
         }
     }

@@ -8,6 +8,7 @@ struct session {
     struct connection *connection;
     struct listener_conf *listener; /* held: tcp_conf lives in it */
     const struct tcp_conf *conf;
+    struct tcp_stats *stats;
     struct slice cluster;
     struct arena *arena;
     struct stream *down, *up;
@@ -26,6 +27,11 @@ static void session_free(void *p)
     mem_free(s);
 }
 
+static void count(struct session *s, struct stat_handle *counter, uint64_t n)
+{
+    stat_add(counter, loop_index(s->owner->loop), n);
+}
+
 static void session_end(struct session *s)
 {
     struct exchanger *e = s->owner;
@@ -34,6 +40,8 @@ static void session_end(struct session *s)
         s->record.bytes_received = s->down->bytes_in;
         s->record.bytes_sent = s->down->bytes_out;
     }
+    count(s, s->stats->rx_bytes, s->record.bytes_received);
+    count(s, s->stats->tx_bytes, s->record.bytes_sent);
     for (size_t i = 0; i < s->conf->n_access_logs; i++) {
         access_log_write(s->conf->access_logs[i], &s->record);
     }
@@ -121,11 +129,13 @@ static void session_acquire(struct session *s);
 static void not_connected(struct session *s, const struct err *why)
 {
     stream_release(&s->up);
-    if (++s->attempts < s->conf->max_connect_attempts) {
+    bool unknown = why->kind == ERR_NOT_FOUND, full = why->kind == ERR_OVERFLOW;
+    if (!unknown && !full && ++s->attempts < s->conf->max_connect_attempts) {
         session_acquire(s);
         return;
     }
-    s->record.flags |= FLAG_UPSTREAM_CONNECTION_FAILURE;
+    count(s, s->stats->no_route, unknown);
+    s->record.flags |= unknown ? FLAG_NO_CLUSTER : full ? FLAG_UPSTREAM_OVERFLOW : FLAG_UPSTREAM_CONNECTION_FAILURE;
     s->record.upstream_failure = arena_slice(s->arena, slice_of(why->text));
     session_end(s);
 }
@@ -223,7 +233,6 @@ static void session_acquire(struct session *s)
         .stream_events = &up_events,
         .stream_ctx = s,
         .raw = s->conf->tunnel_hostname.n == 0,
-        .downstream = HTTP_2,
         .authority = s->conf->tunnel_hostname,
     };
     s->record.attempts++;
@@ -234,6 +243,7 @@ static void on_idle(struct timer *timer)
 {
     struct session *s = container_of(timer, struct session, idle);
     s->record.flags |= FLAG_STREAM_IDLE_TIMEOUT;
+    count(s, s->stats->idle_timeout, 1);
     session_end(s);
 }
 
@@ -241,6 +251,7 @@ static void on_duration(struct timer *timer)
 {
     struct session *s = container_of(timer, struct session, duration);
     s->record.flags |= FLAG_DURATION_TIMEOUT;
+    count(s, s->stats->max_duration, 1);
     session_end(s);
 }
 
@@ -279,6 +290,8 @@ void session_create(struct exchanger *e, struct connection *c, const struct conn
     s->connection = c;
     s->listener = listener_conf_ref(view->listener);
     s->conf = view->chain->tcp;
+    s->stats = exchanger_tcp_stats(e, s->conf->stat_prefix);
+    count(s, s->stats->cx_total, 1);
     s->cluster = choose_cluster(e, s->conf);
     s->arena = arena_create(0);
     s->down = raw_stream_create(t, s->arena, &down_events, s);

@@ -48,6 +48,7 @@ static void on_timeout(struct timer *timer)
         stream_reset(r->down, STREAM_CANCEL);
         return;
     }
+    retry_end(r); /* it is the time of all tries together */
     err_set(&err, ERR_TIMEOUT, "no answer within the route's timeout");
     r->stale_retry_done = true;
     request_upstream_failed(r, &err);

@@ -138,7 +138,7 @@ static void fail_plain(struct request *r, const struct err *why, bool connected)
     const char *body = "no healthy upstream";
     if (flags & FLAG_UPSTREAM_REQUEST_TIMEOUT) {
         reply.status = 504;
-        reply.details = SLICE("response_timeout");
+        reply.details = retry_timed_out(r) ? SLICE("upstream_per_try_timeout") : SLICE("response_timeout");
         body = "upstream request timeout";
     } else if (flags & FLAG_UPSTREAM_PROTOCOL_ERROR) {
         reply.status = 502;
@@ -161,11 +161,17 @@ static void fail_plain(struct request *r, const struct err *why, bool connected)
 void request_upstream_failed(struct request *r, const struct err *why)
 {
     bool connected = r->up != NULL;
+    if (connected) {
+        upstream_report(&r->target, why->kind == ERR_TIMEOUT ? UPSTREAM_TIMED_OUT : UPSTREAM_BROKEN);
+    }
     stream_release(&r->up);
     upstream_cancel(&r->acquire);
     if (may_repeat(r, why, connected)) {
         r->stale_retry_done = true;
         request_acquire(r, true);
+        return;
+    }
+    if (retry_after_failure(r, why, connected)) {
         return;
     }
     connected |= (r->record.flags & FLAG_UPSTREAM_REQUEST_TIMEOUT) != 0; /* 504, even while still dialling */
@@ -253,7 +259,12 @@ void request_send_upstream(struct request *r)
         return;
     }
     bool end = r->down->in_end && buf_is_empty(&r->down->in) && r->down->trailers == NULL;
-    stream_send_head(r->up, r->head, end);
+    bool again = retry_has_kept(r);
+    stream_send_head(r->up, r->head, end && !again);
+    if (again) {
+        retry_send_kept(r, end);
+    }
+    retry_watch(r);
     if (end) {
         r->request_done = true;
         r->record.request_end_us = loop_now_us(r->owner->loop);
@@ -271,7 +282,7 @@ static void response_filters(struct request *r, struct head *head)
     for (size_t i = r->hcm->n_filters; i-- > 0;) {
         const struct filter_conf *f = &r->hcm->filters[i];
         const struct http_filter *filter = f->config;
-        if (!f->disabled && filter->on_response != NULL) {
+        if (filter->on_response != NULL && !request_skips(r, f)) {
             filter->on_response(filter, &r->host);
         }
     }
@@ -349,6 +360,10 @@ static void on_up_head(void *ctx, struct head *head)
     }
     r->record.upstream_response_us = loop_now_us(r->owner->loop);
     r->record.upstream_status = head->status;
+    upstream_report(&r->target, head->status < 500 ? UPSTREAM_ANSWERED : UPSTREAM_ANSWERED_5XX);
+    if (retry_after_answer(r, head)) {
+        return;
+    }
     if (!headers_prepare_response(r, head)) {
         struct err err;
         err_set(&err, ERR_PROTOCOL, "the response's Connection field names a field it may not");

@@ -327,7 +327,8 @@ static void body_is_bad(struct h1_request *q, struct err *err)
     if (q->head_sent) {
         h1_server_end(c, TRANSPORT_ABORT);
     } else {
-        h1_server_refuse(c, 400, err);
+        q->s.refused = 400;
+        h1_server_refuse(c, 400, NULL);
     }
 }
 

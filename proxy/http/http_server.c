@@ -153,6 +153,9 @@ struct http_server *http_server_create(struct transport **t, const struct http_s
     c->events = events;
     c->ctx = ctx;
     c->transport = *t;
+    if (config->lingering_ms != 0) {
+        c->transport->linger_ms = config->lingering_ms;
+    }
     c->loop = c->transport->loop;
     *t = NULL;
     timer_init(&c->timer, c->loop, on_sniff_timeout);

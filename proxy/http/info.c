@@ -27,7 +27,8 @@ char *transport_info_copy(struct transport_info *to, const struct transport_info
 {
     *to = *from;
     struct slice *texts[] = {&to->tls_version,  &to->cipher,       &to->alpn,        &to->sni,
-                             &to->peer_uri_san, &to->peer_dns_san, &to->peer_subject};
+                             &to->peer_uri_san, &to->peer_dns_san, &to->peer_subject, &to->peer_uri_sans,
+                             &to->peer_dns_sans, &to->local_uri_sans, &to->peer_sha256};
     size_t n = 0;
     for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
         n += texts[i]->n;

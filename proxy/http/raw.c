@@ -9,6 +9,8 @@ struct raw_stream {
     char *info_text;
     struct loop_task read;
     bool dead;
+    void (*gone)(void *ctx); /* NULL: nobody wants to know */
+    void *gone_ctx;
 };
 
 static struct raw_stream *of(struct stream *s)
@@ -114,6 +116,9 @@ static void release(struct stream *s)
     buf_fini(&s->in);
     end_with(r, s->out_end || s->in_end ? TRANSPORT_FLUSH : TRANSPORT_ABORT);
     loop_free_later(s->loop, raw_free, r);
+    if (r->gone != NULL) {
+        r->gone(r->gone_ctx);
+    }
 }
 
 static const struct stream_ops ops = {
@@ -181,6 +186,13 @@ static const struct transport_events events_of_transport = {
     .on_writable = on_writable,
     .on_closed = on_closed,
 };
+
+void raw_stream_at_release(struct stream *s, void (*gone)(void *ctx), void *ctx)
+{
+    struct raw_stream *r = of(s);
+    r->gone = gone;
+    r->gone_ctx = ctx;
+}
 
 struct stream *raw_stream_create(struct transport **t, struct arena *arena, const struct stream_events *events,
                                  void *ctx)

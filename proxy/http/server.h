@@ -18,9 +18,8 @@ struct http_server_config { /* immutable, outlives the connection (part of the s
     uint32_t request_headers_timeout_ms; /* first byte to end of head */
     uint32_t max_requests;               /* a connection; 0: no limit */
     uint32_t buffer_limit;               /* per_connection_buffer_limit_bytes */
-    uint32_t lingering_ms;
+    uint32_t lingering_ms; /* how long what still comes of a refused or unread request is read and dropped */
     uint32_t discard_bytes;
-    uint32_t delayed_close_ms;
     bool merge_connect; /* CONNECT allowed (else 403-ish refusals are the exchange's) */
 };
 
@@ -29,7 +28,8 @@ struct http_server;
 struct http_server_events {
     /* A request head is complete: give the stream its events and ctx before returning, then on_head follows at once. */
     void (*on_stream)(void *ctx, struct stream *s);
-    /* The codec refused a head: for counters and the access log; the answer has been queued. err->text says why. */
+    /* The codec refused a message: for counters and the access log; the answer has been queued. why->text says why; NULL:
+     * it was the body of a stream that was handed out, and which hears of it (stream.refused). */
     void (*on_refused)(void *ctx, unsigned status, const struct err *why);
     /* HTTP/2: n more of what is counted. May be NULL. */
     void (*on_count)(void *ctx, enum h2_count what, uint32_t n);

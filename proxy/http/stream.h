@@ -75,6 +75,7 @@ struct stream {
     bool ending;    /* its connection takes no new stream and goes with the last one */
     bool sent;      /* first byte was accepted by the kernel */
     enum http_version version;
+    unsigned refused; /* server side, with on_closed: the codec has answered with this status, the body was malformed */
     const struct transport_info *info; /* of the connection; valid until release */
     uint64_t bytes_in, bytes_out;      /* on the body level */
     uint64_t head_bytes_in;
@@ -122,6 +123,8 @@ static inline void stream_release(struct stream **s)
 /* A transport seen as a stream without a head; takes the transport, which must be open. */
 struct stream *raw_stream_create(struct transport **t, struct arena *arena, const struct stream_events *events,
                                  void *ctx);
+/* Books are closed: gone(ctx) is called once, from within stream_release. */
+void raw_stream_at_release(struct stream *s, void (*gone)(void *ctx), void *ctx);
 /* A raw (or CONNECT-established) stream seen as a transport, to stack TLS or HTTP on it. Takes the stream and, unless
  * NULL, the arena it was opened with: both end with the transport. The transport is open at once (no on_open). */
 struct transport *stream_transport_create(struct stream **s, struct arena **arena);

@@ -9,7 +9,6 @@
 
 enum {
     SEND_REST_MS = 10000, /* without progress */
-    DISCARD_MS = 1000,
     DISCARD_BYTES = 64 << 10,
 };
 
@@ -50,7 +49,7 @@ void socket_linger_sent(struct socket_transport *s)
         socket_release(s, false); /* the peer has ended, or sent too much */
     } else {
         timer_cancel(&s->timer);
-        timer_set_in(&s->timer, DISCARD_MS);
+        timer_set_in(&s->timer, s->t.linger_ms);
     }
 }
 

@@ -37,6 +37,7 @@ struct tls_config {
     size_t n_pins;
     bool require_client_cert;         /* server */
     bool verify;                      /* client: verify the peer; off only where the operator said so */
+    bool verify_name;                 /* client: the name that is asked for must match, besides the sans */
     const struct tls_san_match *sans; /* any of these must match; n_sans 0: client checks verify_name, server any */
     size_t n_sans;
     struct slice sni;         /* client: sent, and unless sans are given also the name verified */

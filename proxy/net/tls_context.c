@@ -137,6 +137,7 @@ static bool read_peer_rules(struct tls_context *c, const struct tls_config *conf
     bool roots = config->trusted_ca.text.n > 0 || config->system_roots;
     c->require_client_cert = config->server && config->require_client_cert;
     c->verify = config->server ? roots : config->verify;
+    c->verify_name = c->verify && config->verify_name;
     if ((c->verify || c->require_client_cert) && !roots) {
         return err_set(err, ERR_INPUT, "%s are verified, but no trusted CA is given",
                        config->server ? "client certificates" : "server certificates");
@@ -173,7 +174,7 @@ static void digest_config(struct tls_context *c, const struct tls_config *config
     }
     const int numbers[] = {config->server,      config->system_roots, config->crl_leaf_only, c->require_client_cert,
                            c->verify,           c->min_version,       c->max_version,        (int)c->n_sans,
-                           (int)config->n_alpn, (int)config->n_pins};
+                           (int)config->n_alpn, (int)config->n_pins,   c->verify_name};
     EVP_DigestUpdate(md, numbers, sizeof numbers);
     for (size_t i = 0; i < c->n_sans; i++) {
         const int kind[] = {(int)c->sans[i].type, (int)c->sans[i].how, c->sans[i].ignore_case};

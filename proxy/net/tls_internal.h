@@ -15,7 +15,7 @@ X509_STORE *tls_trust_store(const struct tls_trust *trust);
 
 struct tls_context {
     atomic_uint refs;
-    bool server, verify, require_client_cert;
+    bool server, verify, verify_name, require_client_cert;
     X509 *leaf; /* NULL: no certificate of our own */
     STACK_OF(X509) * chain;
     EVP_PKEY *key;

@@ -1,9 +1,11 @@
 /* Who is at the other end: the name a client asks for, and what the handshake told about the peer. */
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/strbuf.h"
 #include "proxy/net/tls_transport.h"
 
 static bool verify_name(struct tls_transport *s, bool is_ip)
@@ -29,7 +31,7 @@ void tls_peer_name(struct tls_transport *s, struct slice name)
     s->name = name.n > 0 ? mem_str_slice(name) : NULL;
     s->t.info.sni = slice_of(s->name);
     bool is_ip = addr_is_ip_literal(name);
-    if (s->context->verify && s->context->n_sans == 0) {
+    if (s->context->verify && (s->context->n_sans == 0 || s->context->verify_name)) {
         if (name.n == 0) {
             tls_fail(s, "there is neither a server name nor a list of names to verify the peer by");
             return;
@@ -63,16 +65,41 @@ static char *subject_of(const X509 *x)
     return subject;
 }
 
-static char *first_san(const X509 *x, int type)
+/* With '\n' between; a name with a control byte in it is nobody's business. */
+static char *all_sans(const X509 *x, int type)
 {
     GENERAL_NAMES *names = X509_get_ext_d2i(x, NID_subject_alt_name, NULL, NULL);
-    char *found = NULL;
-    for (int i = 0; found == NULL && i < sk_GENERAL_NAME_num(names); i++) {
+    struct strbuf all;
+    strbuf_init(&all);
+    for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
         struct slice text = tls_san_text(sk_GENERAL_NAME_value(names, i), type);
-        found = text.n > 0 ? mem_str_slice(text) : NULL;
+        bool plain = text.n > 0;
+        for (size_t k = 0; k < text.n; k++) {
+            plain = plain && (unsigned char)text.p[k] > 0x20 && text.p[k] != 0x7f;
+        }
+        if (plain) {
+            strbuf_add_str(&all, all.n > 0 ? "\n" : "");
+            strbuf_add(&all, text);
+        }
     }
     GENERAL_NAMES_free(names);
-    return found;
+    return strbuf_take(&all);
+}
+
+static struct slice first_of(struct slice lines)
+{
+    return slice_sub(lines, 0, slice_find(lines, '\n'));
+}
+
+static void read_digest(struct tls_transport *s, const X509 *x)
+{
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    if (X509_digest(x, EVP_sha256(), digest, NULL) == 1) {
+        for (size_t i = 0; i < 32; i++) {
+            snprintf(s->peer.sha256 + 2 * i, 3, "%02x", digest[i]);
+        }
+        s->t.info.peer_sha256 = slice_of(s->peer.sha256);
+    }
 }
 
 static void read_cert(struct tls_transport *s)
@@ -83,11 +110,18 @@ static void read_cert(struct tls_transport *s)
     }
     s->t.info.peer_cert = s->context->verify && SSL_get_verify_result(s->ssl) == X509_V_OK;
     s->peer.subject = subject_of(x);
-    s->peer.uri_san = first_san(x, GEN_URI);
-    s->peer.dns_san = first_san(x, GEN_DNS);
+    s->peer.uri_sans = all_sans(x, GEN_URI);
+    s->peer.dns_sans = all_sans(x, GEN_DNS);
     s->t.info.peer_subject = slice_of(s->peer.subject);
-    s->t.info.peer_uri_san = slice_of(s->peer.uri_san);
-    s->t.info.peer_dns_san = slice_of(s->peer.dns_san);
+    s->t.info.peer_uri_sans = slice_of(s->peer.uri_sans);
+    s->t.info.peer_dns_sans = slice_of(s->peer.dns_sans);
+    s->t.info.peer_uri_san = first_of(s->t.info.peer_uri_sans);
+    s->t.info.peer_dns_san = first_of(s->t.info.peer_dns_sans);
+    read_digest(s, x);
+    if (s->server) {
+        s->peer.local_uri_sans = all_sans(s->context->leaf, GEN_URI);
+        s->t.info.local_uri_sans = slice_of(s->peer.local_uri_sans);
+    }
 }
 
 void tls_peer_read(struct tls_transport *s)
@@ -110,7 +144,8 @@ void tls_peer_read(struct tls_transport *s)
 void tls_peer_fini(struct tls_peer *peer)
 {
     mem_free(peer->subject);
-    mem_free(peer->uri_san);
-    mem_free(peer->dns_san);
+    mem_free(peer->uri_sans);
+    mem_free(peer->dns_sans);
+    mem_free(peer->local_uri_sans);
     mem_free(peer->sni);
 }

@@ -377,6 +377,9 @@ static void tls_close(struct transport *t, enum transport_close_mode mode)
         encrypt(s);
         transport_write(s->lower, &s->cipher);
     }
+    if (s->lower != NULL) {
+        s->lower->linger_ms = t->linger_ms;
+    }
     transport_close(&s->lower, mode);
     release(s);
     transport_fini(t);

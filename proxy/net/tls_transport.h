@@ -10,7 +10,8 @@ enum tls_state {
 };
 
 struct tls_peer { /* memory behind transport_info */
-    char *subject, *uri_san, *dns_san, *sni;
+    char *subject, *uri_sans, *dns_sans, *local_uri_sans, *sni;
+    char sha256[65];
 };
 
 struct tls_transport {

@@ -17,6 +17,7 @@ void transport_init(struct transport *t, const struct transport_ops *ops, struct
         .loop = loop,
         .level = level,
         .in_limit = TRANSPORT_IN_LIMIT,
+        .linger_ms = TRANSPORT_LINGER_MS,
         .out_high = TRANSPORT_OUT_HIGH,
     };
     buf_init(&t->in);

@@ -48,6 +48,8 @@ struct transport_info {
     struct slice peer_uri_san; /* first URI SAN */
     struct slice peer_dns_san; /* first DNS SAN */
     struct slice peer_subject; /* RFC 2253 */
+    struct slice peer_uri_sans, peer_dns_sans, local_uri_sans; /* all of them, with '\n' between; ours: with a peer_cert */
+    struct slice peer_sha256;  /* of its certificate, in hexadecimal */
     bool resumed;
 };
 
@@ -73,12 +75,13 @@ struct transport {
     bool open;         /* connected, handshake done */
     unsigned level;    /* flush level: one above the transport that carries it; a socket is 0 */
     size_t in_limit, out_high;
+    uint32_t linger_ms; /* how long TRANSPORT_FLUSH reads and drops what still comes, once all is sent */
     uint64_t bytes_in, bytes_out;
     struct transport_info info;
     struct loop_task notify; /* transport_own's; see transport_init */
 };
 
-enum { TRANSPORT_IN_LIMIT = 64 << 10, TRANSPORT_OUT_HIGH = 64 << 10 };
+enum { TRANSPORT_IN_LIMIT = 64 << 10, TRANSPORT_OUT_HIGH = 64 << 10, TRANSPORT_LINGER_MS = 1000 };
 
 /* For kinds, not owners. Init sets every field (default limits, nothing open). A kind that dies first calls
  * transport_end, its last up-call; a kind that was closed calls transport_fini. Both may be called from a turn or from

@@ -1,5 +1,6 @@
 /* Operators about the answer and how the exchange ended. */
 #include "base/macros.h"
+#include "proxy/codec/grpc.h"
 #include "proxy/observe/flags.h"
 #include "proxy/observe/operator.h"
 
@@ -57,17 +58,6 @@ static void eval_upstream_failure(const struct operator* op, const struct record
 }
 
 /* Names of gRPC status codes, CamelCase and SNAKE_CASE. */
-static const char *const grpc_camel[] = {
-    "OK",       "Canceled",       "Unknown",          "InvalidArgument",   "DeadlineExceeded",
-    "NotFound", "AlreadyExists",  "PermissionDenied", "ResourceExhausted", "FailedPrecondition",
-    "Aborted",  "OutOfRange",     "Unimplemented",    "Internal",          "Unavailable",
-    "DataLoss", "Unauthenticated"};
-static const char *const grpc_snake[] = {
-    "OK",        "CANCELLED",      "UNKNOWN",           "INVALID_ARGUMENT",   "DEADLINE_EXCEEDED",
-    "NOT_FOUND", "ALREADY_EXISTS", "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION",
-    "ABORTED",   "OUT_OF_RANGE",   "UNIMPLEMENTED",     "INTERNAL",           "UNAVAILABLE",
-    "DATA_LOSS", "UNAUTHENTICATED"};
-
 /* In the trailers, or in the head of an answer that has no body. */
 static bool grpc_status(const struct record *r, struct slice *text, uint64_t *code)
 {
@@ -75,7 +65,7 @@ static bool grpc_status(const struct record *r, struct slice *text, uint64_t *co
     if (text->n == 0 && r->response != NULL) {
         *text = head_value_id(r->response, FIELD_GRPC_STATUS);
     }
-    return text->n > 0 && slice_to_u64(*text, code) && *code < ARRAY_LEN(grpc_camel);
+    return text->n > 0 && slice_to_u64(*text, code) && grpc_status_name(*code, true) != NULL;
 }
 
 static void eval_grpc_number(const struct operator* op, const struct record *r, struct value *v)
@@ -88,28 +78,28 @@ static void eval_grpc_number(const struct operator* op, const struct record *r, 
     }
 }
 
+enum grpc_form { GRPC_CAMEL = 1, GRPC_SNAKE, GRPC_NUMBER };
+
 static bool prepare_grpc(struct operator* op, struct arena *arena, struct err *err)
 {
-    (void)arena;
-    if (slice_eq(op->argument, SLICE("SNAKE_STRING"))) {
-        op->prepared = (void *)(uintptr_t)grpc_snake;
-    } else if (op->argument.n == 0 || slice_eq(op->argument, SLICE("CAMEL_STRING"))) {
-        op->prepared = (void *)(uintptr_t)grpc_camel;
-    } else if (!slice_eq(op->argument, SLICE("NUMBER"))) {
-        return err_set(err, ERR_INPUT, "the argument is CAMEL_STRING, SNAKE_STRING or NUMBER");
-    }
-    return true;
+    enum grpc_form *form = arena_alloc(arena, sizeof *form);
+    *form = op->argument.n == 0 || slice_eq(op->argument, SLICE("CAMEL_STRING")) ? GRPC_CAMEL
+            : slice_eq(op->argument, SLICE("SNAKE_STRING"))                      ? GRPC_SNAKE
+                                                                                 : GRPC_NUMBER;
+    op->prepared = form;
+    return *form != GRPC_NUMBER || slice_eq(op->argument, SLICE("NUMBER")) ||
+           err_set(err, ERR_INPUT, "the argument is CAMEL_STRING, SNAKE_STRING or NUMBER");
 }
 
 static void eval_grpc(const struct operator* op, const struct record *r, struct value *v)
 {
-    const char *const *names = op->prepared;
+    const enum grpc_form *form = op->prepared;
     struct slice text;
     uint64_t code;
-    if (grpc_status(r, &text, &code) && names != NULL) {
-        value_text(v, slice_of(names[code]));
-    } else if (names == NULL) {
+    if (*form == GRPC_NUMBER) {
         eval_grpc_number(op, r, v);
+    } else if (grpc_status(r, &text, &code)) {
+        value_text(v, slice_of(grpc_status_name(code, *form == GRPC_CAMEL)));
     } else {
         value_text(v, text); /* a number without a name, as it is */
     }

@@ -70,11 +70,27 @@ struct header_edits_conf {
     struct header_edit_conf request, response;
 };
 
-/* Carried only; whoever retries reads it. */
+enum retry_on { /* in Envoy's words */
+    RETRY_ON_5XX = 1 << 0,
+    RETRY_ON_GATEWAY_ERROR = 1 << 1,
+    RETRY_ON_RESET = 1 << 2,
+    RETRY_ON_RESET_BEFORE_REQUEST = 1 << 3,
+    RETRY_ON_CONNECT_FAILURE = 1 << 4,
+    RETRY_ON_REFUSED_STREAM = 1 << 5,
+    RETRY_ON_RETRIABLE_4XX = 1 << 6,
+    RETRY_ON_STATUS_CODES = 1 << 7,
+    RETRY_ON_RATE_LIMITED = 1 << 8,
+    RETRY_ON_GRPC_CANCELLED = 1 << 9,
+    RETRY_ON_GRPC_DEADLINE_EXCEEDED = 1 << 10,
+    RETRY_ON_GRPC_INTERNAL = 1 << 11,
+    RETRY_ON_GRPC_RESOURCE_EXHAUSTED = 1 << 12,
+    RETRY_ON_GRPC_UNAVAILABLE = 1 << 13,
+};
+
 struct retry_conf {
-    struct slice retry_on;
+    unsigned on; /* enum retry_on */
     uint32_t num_retries;
-    uint64_t per_try_timeout_ms; /* 0: the route's timeout */
+    uint64_t per_try_timeout_ms; /* 0: the route's timeout alone */
     uint64_t base_interval_ms, max_interval_ms;
     const uint32_t *status_codes;
     size_t status_code_count;
@@ -94,17 +110,6 @@ struct weighted_cluster_conf {
     struct header_edits_conf headers;
     struct slice host_rewrite; /* empty: none */
     void *user;
-};
-
-enum hash_policy_kind { HASH_POLICY_HEADER, HASH_POLICY_COOKIE, HASH_POLICY_SOURCE_IP, HASH_POLICY_QUERY };
-
-struct hash_policy_conf {
-    enum hash_policy_kind kind;
-    struct slice name;
-    struct slice cookie_path;
-    bool has_ttl;
-    uint64_t ttl_s;
-    bool terminal;
 };
 
 struct regex_rewrite_conf {
@@ -131,15 +136,10 @@ struct forward_conf {
     uint64_t idle_timeout_ms;
     bool has_max_stream_duration;
     uint64_t max_stream_duration_ms;
-    bool has_grpc_timeout_max;
-    uint64_t grpc_timeout_max_ms;
     const struct retry_conf *retry; /* NULL: the virtual host's, if any */
     const struct upgrade_conf *upgrades;
     size_t upgrade_count;
-    const struct hash_policy_conf *hash_policies;
-    size_t hash_policy_count;
     uint32_t cluster_not_found_status; /* 503 when 0 */
-    bool high_priority;
 };
 
 struct redirect_conf {

@@ -14,7 +14,15 @@ static void uncount_pending(struct acquire *a)
 {
     if (a->pending_counted) {
         a->pending_counted = false;
-        atomic_fetch_sub_explicit(&a->cluster->shared->pending[a->request.high_priority], 1, memory_order_relaxed);
+        atomic_fetch_sub_explicit(&a->cluster->shared->pending, 1, memory_order_relaxed);
+    }
+}
+
+static void uncount_dial(struct acquire *a)
+{
+    if (a->dial_counted) {
+        a->dial_counted = false;
+        atomic_fetch_sub_explicit(&a->cluster->shared->connections, 1, memory_order_relaxed);
     }
 }
 
@@ -34,6 +42,7 @@ static void acquire_end(struct acquire *a)
     }
     if (a->cluster != NULL) {
         uncount_pending(a);
+        uncount_dial(a);
         cluster_release(a->cluster);
         a->cluster = NULL;
     }
@@ -99,11 +108,31 @@ void acquire_again(struct acquire *a)
 
 /* ---- bytes instead of HTTP ---- */
 
+static void on_raw_gone(void *ctx)
+{
+    struct host *h = ctx;
+    struct cluster *c = h->cluster;
+    unsigned slot = upstream_slot(c->up);
+    stat_sub(c->stats.cx_active, slot, 1);
+    stat_add(c->stats.cx_destroy, slot, 1);
+    host_add(h, HOST_cx_active, -1);
+    atomic_fetch_sub_explicit(&c->shared->connections, 1, memory_order_relaxed);
+    host_release(h);
+    cluster_release(c);
+}
+
 static void on_raw_done(void *ctx, struct transport **t)
 {
     struct acquire *a = ctx;
+    struct host *h = a->host;
     a->dialer = NULL;
     struct stream *s = raw_stream_create(t, a->request.arena, a->request.stream_events, a->request.stream_ctx);
+    stat_add(a->cluster->stats.cx_active, upstream_slot(a->up), 1);
+    host_add(h, HOST_cx_active, 1);
+    h->holds++;
+    cluster_hold(h->cluster);
+    a->dial_counted = false; /* it stays counted until the stream goes */
+    raw_stream_at_release(s, on_raw_gone, h);
     acquire_ready(a, s, false);
 }
 
@@ -132,14 +161,26 @@ static void on_wait_timeout(struct timer *timer)
 
 static bool admit(struct acquire *a)
 {
-    unsigned priority = a->request.high_priority;
-    const struct breaker_conf *limits = &a->cluster->conf->breakers[priority];
+    const struct breaker_conf *limits = &a->cluster->conf->breakers[0];
     struct cluster_shared *shared = a->cluster->shared;
-    unsigned pending = atomic_fetch_add_explicit(&shared->pending[priority], 1, memory_order_relaxed);
+    unsigned pending = atomic_fetch_add_explicit(&shared->pending, 1, memory_order_relaxed);
     a->pending_counted = true;
     if (pending >= limits->max_pending ||
-        atomic_load_explicit(&shared->requests[priority], memory_order_relaxed) >= limits->max_requests) {
+        atomic_load_explicit(&shared->requests, memory_order_relaxed) >= limits->max_requests) {
         stat_add(a->cluster->stats.rq_pending_overflow, upstream_slot(a->up), 1);
+        fail_now(a, ERR_OVERFLOW, "circuit breaker of the cluster is open");
+        return false;
+    }
+    return true;
+}
+
+/* Bytes have a connection of their own, and it lasts: there is no use in waiting for another one's end. */
+static bool admit_dial(struct acquire *a)
+{
+    unsigned before = atomic_fetch_add_explicit(&a->cluster->shared->connections, 1, memory_order_relaxed);
+    a->dial_counted = true;
+    if (before >= a->cluster->conf->breakers[0].max_connections) {
+        stat_add(a->cluster->stats.cx_overflow, upstream_slot(a->up), 1);
         fail_now(a, ERR_OVERFLOW, "circuit breaker of the cluster is open");
         return false;
     }
@@ -155,11 +196,29 @@ static void wait_for_address(struct acquire *a)
     }
 }
 
+/* Not one that was tried before, unless chance has it again and again. */
+static struct host *pick_host(struct acquire *a)
+{
+    struct host *h = cluster_pick(a->cluster);
+    for (unsigned i = 0; h != NULL && i < a->request.avoid_attempts; i++) {
+        bool tried = false;
+        uint64_t hash = slice_hash(slice_of(h->text), 0);
+        for (unsigned k = 0; k < a->request.n_avoid; k++) {
+            tried = tried || a->request.avoid[k] == hash;
+        }
+        if (!tried) {
+            break;
+        }
+        h = cluster_pick(a->cluster);
+    }
+    return h;
+}
+
 /* Addresses or a connection: called at first and whenever the cluster's hosts have changed. */
 void acquire_start(struct acquire *a)
 {
     struct cluster *c = a->cluster;
-    struct host *h = cluster_pick(c);
+    struct host *h = pick_host(a);
     if (h == NULL && c->resolving) {
         wait_for_address(a);
         return;
@@ -174,6 +233,10 @@ void acquire_start(struct acquire *a)
     h->holds++;
     a->target.remote = h->addr;
     memcpy(a->target.host, h->text, strlen(h->text) + 1);
+    a->target.endpoint = h;
+    if (a->request.raw && !admit_dial(a)) {
+        return;
+    }
     if (a->request.raw) {
         a->state = ACQUIRE_DIALING;
         stat_add(c->stats.cx_total, upstream_slot(a->up), 1);

@@ -25,19 +25,31 @@ static struct host *pick_by_weight(struct cluster *c, uint64_t point)
     return c->hosts[0];
 }
 
-/* Everybody earns its weight, the richest serves and pays for all: turns are spread evenly whatever the weights. */
-static struct host *pick_by_turn(struct cluster *c)
+/* Everybody earns its weight, the richest serves and pays for all: turns are spread evenly whatever the weights. With
+ * `by_load` who is busy earns less. */
+static struct host *pick_by_turn(struct cluster *c, bool by_load)
 {
     struct host *best = c->hosts[0];
     int64_t total = 0;
     for (size_t i = 0; i < c->n_hosts; i++) {
         struct host *h = c->hosts[i];
-        h->credit += h->endpoint.weight;
-        total += h->endpoint.weight;
+        int64_t income = ((int64_t)h->endpoint.weight << 16) / (by_load ? h->active + 1 : 1);
+        h->credit += income;
+        total += income;
         best = h->credit > best->credit ? h : best;
     }
     best->credit -= total;
     return best;
+}
+
+static bool weights_differ(const struct cluster *c)
+{
+    for (size_t i = 1; i < c->n_hosts; i++) {
+        if (c->hosts[i]->endpoint.weight != c->hosts[0]->endpoint.weight) {
+            return true;
+        }
+    }
+    return false;
 }
 
 struct host *cluster_pick(struct cluster *c)
@@ -52,6 +64,9 @@ struct host *cluster_pick(struct cluster *c)
     case LB_RANDOM:
         return pick_by_weight(c, next_random(c->up));
     case LB_LEAST_REQUEST: {
+        if (weights_differ(c)) {
+            return pick_by_turn(c, true);
+        }
         struct host *a = c->hosts[next_random(c->up) % c->n_hosts];
         struct host *b = c->hosts[next_random(c->up) % c->n_hosts];
         return a->active <= b->active ? a : b;
@@ -59,5 +74,5 @@ struct host *cluster_pick(struct cluster *c)
     case LB_ROUND_ROBIN:
         break;
     }
-    return pick_by_turn(c);
+    return pick_by_turn(c, false);
 }

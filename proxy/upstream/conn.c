@@ -30,7 +30,7 @@ void conn_count(struct conn *c, unsigned now)
     host_add(c->host, HOST_rq_active, diff);
     cluster->up->streams = (unsigned)((int)cluster->up->streams + diff);
     gauge_move(cluster->stats.rq_active, slot, diff);
-    atomic_fetch_add_explicit(&cluster->shared->requests[0], (unsigned)diff, memory_order_relaxed);
+    atomic_fetch_add_explicit(&cluster->shared->requests, (unsigned)diff, memory_order_relaxed);
 }
 
 void conn_end(struct conn *c)
@@ -53,7 +53,7 @@ void conn_end(struct conn *c)
         host_add(h, HOST_cx_active, -1);
         stat_add(cluster->stats.cx_destroy, slot, 1);
     }
-    atomic_fetch_sub_explicit(&cluster->shared->connections[0], 1, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&cluster->shared->connections, 1, memory_order_relaxed);
     loop_free_later(cluster->up->loop, conn_free, c);
     host_release(h);
     cluster_release(cluster);

@@ -271,7 +271,6 @@ static void dial_internal(struct dialer *d)
         .stream_events = &connect_events,
         .stream_ctx = d,
         .raw = copy->tunnel_hostname.n == 0,
-        .downstream = HTTP_2,
         .authority = copy->tunnel_hostname,
     };
     d->tunnel = upstream_acquire(u, &request, &tunnel_events, d);

@@ -66,6 +66,18 @@ void host_add(struct host *h, enum host_figure figure, int diff)
     atomic_fetch_add_explicit(&h->shared->slots[slot].n[figure], (uint64_t)(int64_t)diff, memory_order_relaxed);
 }
 
+/* The stream's last event may come after its connection, and with it an endpoint that is none any more, has ended. */
+void upstream_report(const struct upstream_target *target, enum upstream_outcome outcome)
+{
+    static const enum host_figure figures[] = {[UPSTREAM_ANSWERED] = HOST_rq_success,
+                                               [UPSTREAM_ANSWERED_5XX] = HOST_rq_error,
+                                               [UPSTREAM_BROKEN] = HOST_rq_error,
+                                               [UPSTREAM_TIMED_OUT] = HOST_rq_timeout};
+    if (target->endpoint != NULL && target->endpoint->shared != NULL) {
+        host_add(target->endpoint, figures[outcome], 1);
+    }
+}
+
 void host_print(const struct host *h, struct strbuf *text)
 {
     char address[ADDR_TEXT];

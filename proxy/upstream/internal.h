@@ -12,7 +12,7 @@
 /* ---- shared.c ---- */
 
 struct cluster_shared { /* one per cluster name, of all workers; lives as long as the process */
-    atomic_uint connections[2], pending[2], requests[2]; /* by priority */
+    atomic_uint connections, pending, requests, retries;
 };
 
 #define CLUSTER_COUNTERS(X)                                                                                            \
@@ -27,6 +27,13 @@ struct cluster_shared { /* one per cluster name, of all workers; lives as long a
     X(rq_pending_total, "upstream_rq_pending_total")                                                                   \
     X(rq_pending_overflow, "upstream_rq_pending_overflow")                                                             \
     X(rq_pending_failure_eject, "upstream_rq_pending_failure_eject")                                                   \
+    X(rq_retry, "upstream_rq_retry")                                                                                   \
+    X(rq_retry_backoff, "upstream_rq_retry_backoff_exponential")                                                       \
+    X(rq_retry_success, "upstream_rq_retry_success")                                                                   \
+    X(rq_retry_overflow, "upstream_rq_retry_overflow")                                                                 \
+    X(rq_retry_limit_exceeded, "upstream_rq_retry_limit_exceeded")                                                     \
+    X(retry_or_shadow_abandoned, "retry_or_shadow_abandoned")                                                          \
+    X(rq_per_try_timeout, "upstream_rq_per_try_timeout")                                                               \
     X(none_healthy, "upstream_cx_none_healthy")
 
 struct cluster_stats {
@@ -37,7 +44,8 @@ struct cluster_stats {
 };
 
 /* What /clusters counts of one endpoint: each worker in its own lines, added up by whoever asks. */
-#define HOST_FIGURES(X) X(cx_active) X(cx_connect_fail) X(cx_total) X(rq_active) X(rq_total)
+#define HOST_FIGURES(X)                                                                                                \
+    X(cx_active) X(cx_connect_fail) X(cx_total) X(rq_active) X(rq_error) X(rq_success) X(rq_timeout) X(rq_total)
 enum host_figure {
 #define X(name) HOST_##name,
     HOST_FIGURES(X)
@@ -48,13 +56,13 @@ struct host_shared { /* of all workers; counted by reference */
     unsigned refs;   /* under the lock of upstream_shared */
     char *key;
     struct {
-        atomic_uint_fast64_t n[HOST_FIGURES_N];
-        char apart[64 - HOST_FIGURES_N * sizeof(atomic_uint_fast64_t)]; /* from the next worker's cache line */
+        atomic_uint_fast64_t n[HOST_FIGURES_N]; /* a cache line: 64 bytes */
     } slots[]; /* one for each worker, and the main thread's */
 };
 
 struct host_shared *shared_host(struct upstream_shared *s, struct slice cluster, const char *address);
 void shared_host_drop(struct upstream_shared *s, struct host_shared **host);
+_Static_assert(HOST_FIGURES_N == 8, "a worker's figures fill a cache line");
 uint64_t shared_host_figure(const struct upstream_shared *s, const struct host_shared *host, enum host_figure figure);
 
 struct cluster_shared *shared_cluster(struct upstream_shared *s, struct slice name);
@@ -169,6 +177,7 @@ struct acquire {
     struct upstream_target target;
     int64_t started_us;
     bool pending_counted;
+    bool dial_counted; /* raw: among the cluster's connections */
 };
 
 void acquire_start(struct acquire *a); /* again: addresses have come */

@@ -40,7 +40,7 @@ static void dial(struct host *h, const struct acquire *a)
     memcpy(c->sni, sni.n == 0 ? "" : sni.p, sni.n);
     stat_add(cluster->stats.cx_total, upstream_slot(cluster->up), 1);
     host_add(h, HOST_cx_total, 1);
-    atomic_fetch_add_explicit(&cluster->shared->connections[0], 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&cluster->shared->connections, 1, memory_order_relaxed);
     list_push(&h->dialing, &c->link);
     h->n_dialing++;
     c->dialer = dialer_start(h, sni, &dial_events, c);
@@ -67,7 +67,7 @@ static bool is_covered(const struct host *h, const struct acquire *a)
 static bool may_dial(const struct host *h)
 {
     unsigned limit = h->cluster->conf->breakers[0].max_connections;
-    return atomic_load_explicit(&h->cluster->shared->connections[0], memory_order_relaxed) < limit ||
+    return atomic_load_explicit(&h->cluster->shared->connections, memory_order_relaxed) < limit ||
            (list_is_empty(&h->idle) && list_is_empty(&h->busy) && list_is_empty(&h->dialing));
 }
 
@@ -211,7 +211,6 @@ static bool speaks_h2(const struct host *h, const struct transport *t)
     case UPSTREAM_HTTP2:
         return true;
     case UPSTREAM_AUTO:
-    case UPSTREAM_AS_DOWNSTREAM:
         break;
     }
     return slice_eq(t->info.alpn, SLICE("h2"));

@@ -30,6 +30,7 @@ struct upstream_target {
     struct slice hostname;     /* the endpoint's own name: auto_host_rewrite; valid during the call */
     bool reused;               /* a kept connection: a failure before any answer may be its idle close */
     int64_t connect_us;        /* time it took to get the stream */
+    struct host *endpoint;     /* for upstream_report, as long as the stream is held; NULL: none */
 };
 
 struct acquire_events {
@@ -46,14 +47,26 @@ struct acquire_request {
     bool raw;                         /* bytes, not HTTP: a tcp_proxy or a CONNECT that ends here */
     bool fresh;                       /* not a kept connection: a retry after one was found closed */
     bool extended_connect;            /* needs RFC 8441 of an HTTP/2 upstream */
-    enum http_version downstream;     /* for UPSTREAM_AS_DOWNSTREAM */
     struct slice authority;           /* for auto_sni */
-    bool high_priority;
+    const uint64_t *avoid;            /* hashes (slice_hash, seed 0) of upstream_target.host: up to avoid_attempts other */
+    unsigned n_avoid, avoid_attempts; /* choices are made when one of them comes up */
 };
 
 struct acquire *upstream_acquire(struct upstream *u, const struct acquire_request *request,
                                  const struct acquire_events *events, void *ctx);
 void upstream_cancel(struct acquire **a);
+
+/* What came of a request: each is reported once. */
+enum upstream_outcome { UPSTREAM_ANSWERED, UPSTREAM_ANSWERED_5XX, UPSTREAM_BROKEN, UPSTREAM_TIMED_OUT };
+void upstream_report(const struct upstream_target *target, enum upstream_outcome outcome);
+
+/* A repetition under way: one of the cluster's max_retries. NULL: as many are under way as may be (or no such cluster). */
+struct upstream_retry;
+struct upstream_retry *upstream_retry_begin(struct upstream *u, struct slice cluster);
+void upstream_retry_end(struct upstream_retry **retry, bool success); /* NULL is well */
+
+enum upstream_count { UPSTREAM_COUNT_RETRY_LIMIT, UPSTREAM_COUNT_RETRY_ABANDONED, UPSTREAM_COUNT_PER_TRY_TIMEOUT };
+void upstream_count(struct upstream *u, struct slice cluster, enum upstream_count what);
 
 /* Addresses of named endpoints, pushed by the main thread's dns (any worker's loop). */
 struct host_addrs;

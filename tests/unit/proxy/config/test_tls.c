@@ -122,7 +122,6 @@ static void the_sample_gateway_loads(void **state)
     assert_true(rule->forward.upgrades[0].connect);
     const struct cluster_conf *c = snapshot_cluster(s, SLICE("third"));
     char text[ADDR_TEXT];
-    assert_true(c->has_source);
     assert_string_equal(addr_ip_text(&c->socket.source, text), "127.0.0.77");
     fixture_close(&f);
 }

@@ -273,7 +273,9 @@ static MAYBE void served_refused(void *ctx, unsigned status, const struct err *w
 {
     struct served *v = ctx;
     v->refused = status;
-    v->why = *why;
+    if (why != NULL) { /* else a stream's body, and the stream hears of it */
+        v->why = *why;
+    }
 }
 
 static MAYBE void served_closed(void *ctx)
