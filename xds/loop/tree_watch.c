@@ -34,6 +34,7 @@ struct tree_watch {
     struct map *paths;       /* → NULL: what changed since it was taken */
     bool anything;           /* changed, as far as is known */
     bool links;              /* a change may be seen under another name than the reader's */
+    struct map *far;         /* path → NULL: links to files, whose own folders are not watched: polled */
 };
 
 static void watch_folder(struct tree_watch *w, const char *path, int depth);
@@ -69,6 +70,19 @@ static void note_second_name(struct tree_watch *w, int wd, const char *path)
     }
 }
 
+/* A link that leads to no folder: inotify sees its target only in the target's own folder. */
+static void note_link(struct tree_watch *w, const char *path)
+{
+    struct stat st;
+    if (map_has(w->far, slice_of(path)) || (stat(path, &st) == 0 && S_ISDIR(st.st_mode))) {
+        return;
+    }
+    if (map_count(w->far) == 0) {
+        loop_timer_start(w->poll, w->params.poll_ms);
+    }
+    map_put(w->far, slice_of(path), NULL);
+}
+
 /* Adds the folder and, below it, every folder. inotify_add_watch on a known folder changes nothing. */
 static void watch_folder(struct tree_watch *w, const char *path, int depth)
 {
@@ -90,13 +104,17 @@ static void watch_folder(struct tree_watch *w, const char *path, int depth)
         return;
     }
     for (struct dirent *e; (e = readdir(dir)) != NULL;) {
-        w->links |= e->d_type == DT_LNK || e->d_type == DT_UNKNOWN;
+        w->links |= e->d_type == DT_UNKNOWN;
         bool may_be_folder = e->d_type == DT_DIR || e->d_type == DT_LNK || e->d_type == DT_UNKNOWN;
         if (!may_be_folder || strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 ||
             strcmp(e->d_name, ".git") == 0) {
             continue;
         }
         char *child = mem_printf("%s/%s", path, e->d_name);
+        if (e->d_type == DT_LNK) {
+            w->links = true;
+            note_link(w, child);
+        }
         watch_folder(w, child, depth + 1);
         mem_free(child);
     }
@@ -118,6 +136,10 @@ static void watch_root(struct tree_watch *w, const char *path)
     int wd = inotify_add_watch(w->fd, parent, EVENTS);
     if (wd >= 0 && !map_has(w->wholes, slice_make(&wd, sizeof wd))) {
         map_put(w->parents, slice_make(&wd, sizeof wd), mem_str(parent));
+    }
+    struct stat st;
+    if (lstat(path, &st) == 0 && S_ISLNK(st.st_mode)) {
+        note_link(w, path);
     }
     bool full = wd < 0 && (errno == ENOSPC || errno == ENOMEM);
     mem_free(parent);
@@ -169,7 +191,10 @@ static void follow(struct tree_watch *w, const struct inotify_event *e)
     char *path = mem_printf("%s/%s", folder, e->name);
     struct stat st;
     bool link = lstat(path, &st) == 0 && S_ISLNK(st.st_mode);
-    w->links |= link;
+    if (link) {
+        w->links = true;
+        note_link(w, path);
+    }
     if ((e->mask & IN_ISDIR) != 0 || link) {
         watch_folder(w, path, 0);
     }
@@ -255,10 +280,11 @@ static uint64_t fingerprint(const char *path, int depth)
     return sum;
 }
 
+/* Of everything, or where inotify works of what it cannot see. */
 static uint64_t fingerprint_all(const struct tree_watch *w)
 {
     uint64_t sum = 0;
-    for (struct map_item *i = map_first(w->roots); i != NULL; i = map_next(i)) {
+    for (struct map_item *i = map_first(w->fd < 0 ? w->roots : w->far); i != NULL; i = map_next(i)) {
         char *path = mem_str_slice(map_key(i));
         sum += fingerprint(path, 0);
         mem_free(path);
@@ -272,6 +298,7 @@ static void on_poll(void *ctx)
     uint64_t now = fingerprint_all(w);
     if (now != w->fingerprint) {
         w->fingerprint = now;
+        w->anything = true;
         changed(w);
     }
     loop_timer_start(w->poll, w->params.poll_ms);
@@ -299,6 +326,7 @@ struct tree_watch *tree_watch_create(struct loop *loop, const struct tree_watch_
     w->wholes = map_create(mem_free);
     w->parents = map_create(mem_free);
     w->paths = map_create(NULL);
+    w->far = map_create(NULL);
     w->gather = loop_timer_create(loop, on_gathered, w);
     w->poll = loop_timer_create(loop, on_poll, w);
     w->fd = params->polling_only ? -1 : inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
@@ -326,6 +354,7 @@ void tree_watch_destroy(struct tree_watch **watch)
     map_destroy(&w->wholes);
     map_destroy(&w->parents);
     map_destroy(&w->paths);
+    map_destroy(&w->far);
     mem_free(w);
     *watch = NULL;
 }

@@ -1,6 +1,6 @@
 /*
  * tree_watch: tells when something changed below a set of folders. inotify where it works, else polling every
- * half second. Changes are gathered: the owner hears quiet_ms after the last one, at most busy_ms after the first.
+ * half second; both where a link leads to a file in some other folder. Changes are gathered: the owner hears quiet_ms after the last one, at most busy_ms after the first.
  * What changed is said as far as it is known: the reader compares contents. Owned by the loop's thread.
  *
  * A root may be missing, be replaced by rename, or be a symbolic link that is swapped ("..data"): the folder that
