@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/mem.h"
+
 bool err_set(struct err *err, enum err_kind kind, const char *fmt, ...)
 {
     if (err == NULL) {
@@ -55,7 +57,31 @@ bool err_prefix(struct err *err, const char *fmt, ...)
 
 void err_clear(struct err *err)
 {
-    *err = (struct err){.kind = ERR_NONE};
+    err->kind = ERR_NONE;
+    err->side = ERR_SIDE_NONE;
+    err->retry = ERR_RETRY_NEVER;
+    err->os_errno = 0;
+    err->text[0] = '\0';
+}
+
+struct err *err_keep(const struct err *err)
+{
+    if (err->kind == ERR_NONE) {
+        return NULL;
+    }
+    struct err *kept = mem_alloc(sizeof *kept);
+    kept->kind = err->kind;
+    kept->side = err->side;
+    kept->retry = err->retry;
+    kept->os_errno = err->os_errno;
+    snprintf(kept->text, sizeof kept->text, "%s", err->text);
+    return kept;
+}
+
+const struct err *err_kept(const struct err *kept)
+{
+    static const struct err none = {.kind = ERR_NONE};
+    return kept == NULL ? &none : kept;
 }
 
 const char *err_kind_name(enum err_kind kind)

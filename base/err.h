@@ -41,5 +41,8 @@ bool err_set(struct err *err, enum err_kind kind, const char *fmt, ...) __attrib
 bool err_errno(struct err *err, int os_errno, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 /* Puts "context: " before the text. */
 bool err_prefix(struct err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-void err_clear(struct err *err);
+void err_clear(struct err *err); /* cheap: of the text only the first byte is written */
+/* For what may fail once in its life: a copy in libc memory, NULL for ERR_NONE; and what a kept one (or NULL) says. */
+struct err *err_keep(const struct err *err);
+const struct err *err_kept(const struct err *kept);
 const char *err_kind_name(enum err_kind kind);

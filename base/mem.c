@@ -1,5 +1,6 @@
 #include "base/mem.h"
 
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -71,7 +72,8 @@ void mem_wipe(void *p, size_t n)
 
 /* Size classes from 32 bytes to 256 KB, four to each doubling: what lives as long as a connection shall not be rounded
  * up by much. Each list keeps at most LIST_BYTES. */
-enum { CLASS_MIN_SHIFT = 5, STEP_SHIFT = 2, DOUBLINGS = 13, CLASS_COUNT = (DOUBLINGS << STEP_SHIFT) + 1, LIST_BYTES = 2 << 20 };
+enum { CLASS_MIN_SHIFT = 5, STEP_SHIFT = 2, DOUBLINGS = 13, CLASS_COUNT = (DOUBLINGS << STEP_SHIFT) + 1 };
+enum { LIST_BYTES = 2 << 20, LIBC_STEP = 16 /* of malloc's sizes */ };
 
 struct free_block {
     struct free_block *next;
@@ -115,30 +117,50 @@ static size_t class_size(unsigned c)
     return ((size_t)1 << shift) + ((size_t)(step + 1) << (shift - STEP_SHIFT));
 }
 
+static void *from_libc(size_t n)
+{
+    void *p = malloc(n);
+    if (p == NULL) {
+        out_of_memory(n);
+    }
+    return p;
+}
+
+static void *list_take(unsigned c)
+{
+    struct free_list *list = &free_lists[c];
+    if (!pools_on || list->head == NULL) {
+        return NULL;
+    }
+    struct free_block *b = list->head;
+    list->head = b->next;
+    list->bytes -= class_size(c);
+    return b;
+}
+
+static bool list_put(unsigned c, void *p)
+{
+    struct free_list *list = &free_lists[c];
+    if (!pools_on || list->bytes + class_size(c) > LIST_BYTES) {
+        return false;
+    }
+    struct free_block *b = p;
+    b->next = list->head;
+    list->head = b;
+    list->bytes += class_size(c);
+    return true;
+}
+
 void *pool_alloc(size_t n, size_t *cap)
 {
     unsigned c = class_of(n);
     if (c >= CLASS_COUNT) {
         *cap = n;
-        void *p = malloc(n);
-        if (p == NULL) {
-            out_of_memory(n);
-        }
-        return p;
+        return from_libc(n);
     }
     *cap = class_size(c);
-    struct free_list *list = &free_lists[c];
-    if (pools_on && list->head != NULL) {
-        struct free_block *b = list->head;
-        list->head = b->next;
-        list->bytes -= *cap;
-        return b;
-    }
-    void *p = malloc(*cap);
-    if (p == NULL) {
-        out_of_memory(*cap);
-    }
-    return p;
+    void *p = list_take(c);
+    return p != NULL ? p : from_libc(*cap);
 }
 
 void pool_free(void *p, size_t cap)
@@ -146,16 +168,53 @@ void pool_free(void *p, size_t cap)
     if (p == NULL) {
         return;
     }
-    unsigned c = class_of(cap);
-    cap = c < CLASS_COUNT ? class_size(c) : cap; /* the caller may only know what it asked for */
-    if (!pools_on || c >= CLASS_COUNT || free_lists[c].bytes + cap > LIST_BYTES) {
+    unsigned c = class_of(cap); /* the caller may only know what it asked for */
+    if (c >= CLASS_COUNT || !list_put(c, p)) {
         free(p);
+    }
+}
+
+/* The libc knows how large a block is, to within 16 bytes; classes that far apart are told from one another. */
+void *pool_take(size_t n)
+{
+    size_t cap;
+    return pool_alloc((n + LIBC_STEP - 1) & ~(size_t)(LIBC_STEP - 1), &cap);
+}
+
+/* The class a block of that many usable bytes was made for; CLASS_COUNT: none, it was exact. */
+static unsigned class_behind(size_t usable)
+{
+    unsigned c = class_of(usable);
+    while (c < CLASS_COUNT && (class_size(c) > usable || class_size(c) % LIBC_STEP != 0)) {
+        c = c == 0 ? CLASS_COUNT : c - 1;
+    }
+    return c < CLASS_COUNT && usable - class_size(c) < LIBC_STEP ? c : CLASS_COUNT;
+}
+
+void *pool_take_exact(size_t n)
+{
+    void *p = from_libc(n);
+    if (class_behind(malloc_usable_size(p)) < CLASS_COUNT) { /* it would be kept for somebody who asks for a class */
+        free(p);
+        p = from_libc(n + LIBC_STEP);
+    }
+    return p;
+}
+
+size_t pool_size(void *p)
+{
+    return malloc_usable_size(p);
+}
+
+void pool_give(void *p)
+{
+    if (p == NULL) {
         return;
     }
-    struct free_block *b = p;
-    b->next = free_lists[c].head;
-    free_lists[c].head = b;
-    free_lists[c].bytes += cap;
+    unsigned c = class_behind(malloc_usable_size(p));
+    if (c >= CLASS_COUNT || !list_put(c, p)) {
+        free(p);
+    }
 }
 
 void pool_trim(void)

@@ -19,4 +19,10 @@ void mem_wipe(void *p, size_t n);     /* overwrites, not optimised away */
 /* At least n bytes, not zeroed; *cap is what was really given and what pool_free wants back. */
 void *pool_alloc(size_t n, size_t *cap);
 void pool_free(void *p, size_t cap);
+/* The same for libraries that free without saying how much. exact: not rounded up to a class, for what lives as long as
+ * a connection. A block of either kind goes back by pool_give. */
+void *pool_take(size_t n);
+void *pool_take_exact(size_t n);
+size_t pool_size(void *p); /* how much may be used of it */
+void pool_give(void *p);   /* NULL is fine */
 void pool_trim(void); /* gives this thread's free lists back to libc: at thread end */

@@ -97,7 +97,7 @@ static void send_due(struct ads *a)
 static void send_head(struct ads *a)
 {
     struct head head;
-    bool tls = a->stream->info != NULL && a->stream->info->tls;
+    bool tls = a->stream->info != NULL && a->stream->info->tls != NULL;
     head_init(&head, a->arena);
     head.method = SLICE("POST");
     head.scheme = tls ? SLICE("https") : SLICE("http");

@@ -5,66 +5,12 @@
 
 #include "base/mem.h"
 
-enum { MEM_HEADER = 16, SEND_HEAD_MAX = 1 << 20 };
-
-/* nghttp2 frees without saying how much: the pool's capacity stands before each block. */
-static void *block_new(size_t n)
-{
-    size_t cap = 0;
-    char *p = pool_alloc(n + MEM_HEADER, &cap);
-    memcpy(p, &cap, sizeof cap);
-    return p + MEM_HEADER;
-}
-
-static void *mem_malloc(size_t n, void *user)
-{
-    (void)user;
-    return block_new(n);
-}
-
-static void mem_release(void *p, void *user)
-{
-    (void)user;
-    if (p != NULL) {
-        char *block = (char *)p - MEM_HEADER;
-        size_t cap;
-        memcpy(&cap, block, sizeof cap);
-        pool_free(block, cap);
-    }
-}
-
-static void *mem_calloc(size_t count, size_t size, void *user)
-{
-    (void)user;
-    return memset(block_new(count * size), 0, count * size);
-}
-
-static void *mem_realloc(void *p, size_t n, void *user)
-{
-    if (p == NULL) {
-        return block_new(n);
-    }
-    size_t cap;
-    memcpy(&cap, (char *)p - MEM_HEADER, sizeof cap);
-    if (n + MEM_HEADER <= cap) {
-        return p;
-    }
-    void *more = block_new(n);
-    memcpy(more, p, cap - MEM_HEADER);
-    mem_release(p, user);
-    return more;
-}
-
-nghttp2_mem *h2_pool_memory(void)
-{
-    static nghttp2_mem memory = {NULL, mem_malloc, mem_release, mem_calloc, mem_realloc};
-    return &memory;
-}
+enum { SEND_HEAD_MAX = 1 << 20 };
 
 int h2_fail(struct h2_session *s, uint32_t code, const char *why)
 {
     s->fail_code = code;
-    err_set(&s->fail, code == NGHTTP2_ENHANCE_YOUR_CALM ? ERR_LIMIT : ERR_PROTOCOL, "HTTP/2: %s", why);
+    s->fail = why;
     return NGHTTP2_ERR_CALLBACK_FAILURE;
 }
 
@@ -109,8 +55,11 @@ static bool start_session(struct h2_session *s)
         h2_set_receive_callbacks(callbacks);
         h2_set_send_callbacks(callbacks);
         set_options(option, &s->config);
-        ok = (s->config.server ? nghttp2_session_server_new3(&s->ng, callbacks, s, option, h2_pool_memory())
-                               : nghttp2_session_client_new3(&s->ng, callbacks, s, option, h2_pool_memory())) == 0;
+        nghttp2_mem memory = h2_memory(s);
+        s->starting = true;
+        ok = (s->config.server ? nghttp2_session_server_new3(&s->ng, callbacks, s, option, &memory)
+                               : nghttp2_session_client_new3(&s->ng, callbacks, s, option, &memory)) == 0;
+        s->starting = false;
     }
     nghttp2_option_del(option);
     nghttp2_session_callbacks_del(callbacks);
@@ -186,7 +135,7 @@ static bool end_connection(struct h2_session *s, uint32_t code, const struct err
 /* One step: up to the end of the piece, or behind the header of a DATA frame. */
 static bool feed_some(struct h2_session *s, struct slice *piece, struct err *err)
 {
-    struct err why = {0};
+    struct err why;
     size_t n = 0;
     int32_t data_stream = 0;
     if (!h2_guard_scan(&s->guard, *piece, &n, &data_stream, &why)) {
@@ -196,7 +145,8 @@ static bool feed_some(struct h2_session *s, struct slice *piece, struct err *err
     }
     ssize_t rv = nghttp2_session_mem_recv(s->ng, (const uint8_t *)piece->p, n);
     if (s->fail_code != 0 || (rv >= 0 && data_stream != 0 && h2_check_data(s, data_stream) != 0)) {
-        return end_connection(s, s->fail_code, &s->fail, err);
+        err_set(&why, s->fail_code == NGHTTP2_ENHANCE_YOUR_CALM ? ERR_LIMIT : ERR_PROTOCOL, "HTTP/2: %s", s->fail);
+        return end_connection(s, s->fail_code, &why, err);
     }
     if (rv < 0) {
         err_set(&why, ERR_PROTOCOL, "HTTP/2: %s", nghttp2_strerror((int)rv));

@@ -104,9 +104,11 @@ struct h2_session {
     int32_t last_peer_id;
     uint32_t counts[H2_COUNTS];
     uint64_t ids_opened[H2_IDS_KNOWN / 64], ids_ended[H2_IDS_KNOWN / 64];
+    bool starting; /* nghttp2 is making ng */
+    struct h2_frame_buffer *frame_buffer; /* lent to ng */
     bool got_settings, goaway_sent, goaway_received, over, ping_pending;
     uint32_t fail_code; /* not 0: a callback ended the connection */
-    struct err fail;
+    const char *fail;   /* why */
 };
 
 static inline struct h2_stream_impl *h2_impl(struct h2_stream *st)
@@ -128,4 +130,5 @@ int h2_fail(struct h2_session *s, uint32_t code, const char *why);
 
 void h2_set_receive_callbacks(nghttp2_session_callbacks *callbacks);
 void h2_set_send_callbacks(nghttp2_session_callbacks *callbacks);
-nghttp2_mem *h2_pool_memory(void);
+/* nghttp2's memory, from the pools; while s->starting its frame buffer is lent. */
+nghttp2_mem h2_memory(struct h2_session *s);

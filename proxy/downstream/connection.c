@@ -18,11 +18,11 @@ struct connection {
     struct transport *transport; /* until it is handed over */
     struct http_server *http;
     struct timer timer; /* of sniffing, of the handshake, then max_connection_duration */
-    struct addr original; /* the address the client meant */
-    struct sniff_hello *hello;
+    struct addr *original; /* the address the client meant; NULL: the one it reached */
+    char *sni;             /* behind view.sni */
     int64_t bucket_us, budget_us; /* requests_per_second */
     struct connection_view view;
-    struct transport_info *info; /* of a raw session's transport: a copy that lives as long as this */
+    struct transport_info *info; /* of a raw session's transport */
 };
 
 static unsigned slot(const struct connection *c)
@@ -34,8 +34,9 @@ static void connection_free(void *p)
 {
     struct connection *c = p;
     listener_conf_unref(&c->view.listener);
-    mem_free(c->hello);
-    mem_free(c->info);
+    mem_free(c->sni);
+    mem_free(c->original);
+    transport_info_unref(&c->info);
     mem_free(c);
 }
 
@@ -143,8 +144,7 @@ static void connection_start(struct connection *c)
         return;
     case CHAIN_TCP:
         c->state = CONNECTION_RAW;
-        c->info = mem_alloc(sizeof *c->info);
-        *c->info = c->transport->info;
+        c->info = transport_info_ref(c->transport->info);
         c->view.info = c->info;
         struct transport *t = c->transport;
         c->transport = NULL;
@@ -184,19 +184,20 @@ static const struct transport_events tls_events = {
     .on_closed = on_early_close,
 };
 
-static void connection_choose(struct connection *c)
+static void connection_choose(struct connection *c, const struct sniff_hello *hello)
 {
     struct listener *l = c->listener;
     struct chain_query query = {
-        .local = c->original.len > 0 ? &c->original : &c->transport->info.local,
-        .remote = &c->transport->info.remote,
-        .transport_protocol = c->hello != NULL ? SLICE("tls") : SLICE("raw_buffer"),
+        .local = c->original != NULL ? c->original : c->transport->info->local,
+        .remote = c->transport->info->remote,
+        .transport_protocol = hello != NULL ? SLICE("tls") : SLICE("raw_buffer"),
     };
-    if (c->hello != NULL) {
-        query.sni = c->hello->sni;
-        query.alpns = c->hello->alpn;
-        query.n_alpns = c->hello->n_alpn;
-        c->view.sni = c->hello->sni;
+    if (hello != NULL) {
+        query.sni = hello->sni;
+        query.alpns = hello->alpn;
+        query.n_alpns = hello->n_alpn;
+        c->sni = hello->sni.n == 0 ? NULL : mem_str_slice(hello->sni);
+        c->view.sni = slice_make(c->sni, hello->sni.n);
     }
     c->view.chain = listener_choose_chain(l->conf, &query);
     if (c->view.chain == NULL) {
@@ -228,14 +229,13 @@ static void on_sniff_readable(void *ctx)
         }
         break;
     case SNIFF_TLS:
-        c->hello = mem_alloc(sizeof hello);
-        sniff_client_hello(&c->transport->in, c->hello); /* its slices point into itself */
-        break;
+        connection_choose(c, &hello);
+        return;
     case SNIFF_NOT_TLS:
     case SNIFF_BAD:
         break;
     }
-    connection_choose(c);
+    connection_choose(c, NULL);
 }
 
 static const struct transport_events sniff_events = {
@@ -254,7 +254,7 @@ static void on_timeout(struct timer *timer)
     }
     stat_add(c->listener->stats.filters_timeout, slot(c), 1);
     if (c->state == CONNECTION_SNIFF && c->listener->conf->continue_on_filters_timeout) {
-        connection_choose(c);
+        connection_choose(c, NULL);
         return;
     }
     connection_end(c);
@@ -293,8 +293,10 @@ void connection_accept(struct listener *l, int fd, const struct addr *peer)
     stat_add(l->stats.cx_total, slot(c), 1);
     stat_add(l->stats.cx_active, slot(c), 1);
     timer_init(&c->timer, d->loop, on_timeout);
-    if (l->conf->original_dst && !listen_original_dst(fd, &c->original)) {
-        c->original.len = 0;
+    struct addr original;
+    if (l->conf->original_dst && listen_original_dst(fd, &original)) {
+        c->original = mem_alloc(sizeof original);
+        addr_copy(c->original, &original);
     }
     c->transport = socket_transport_create(d->loop, fd, peer);
     if (l->conf->tls_inspector) {
@@ -306,7 +308,7 @@ void connection_accept(struct listener *l, int fd, const struct addr *peer)
         return;
     }
     transport_own(c->transport, &sniff_events, c);
-    connection_choose(c);
+    connection_choose(c, NULL);
 }
 
 void connection_drain(struct list *link)

@@ -18,7 +18,7 @@ static void add_each(struct strbuf *text, const char *key, struct slice lines)
 
 static struct slice describe_peer(const struct request *r)
 {
-    const struct transport_info *peer = r->host.downstream;
+    const struct transport_tls *peer = transport_info_tls(r->host.downstream);
     struct strbuf text;
     strbuf_init(&text);
     add_each(&text, "By", peer->local_uri_sans);
@@ -42,7 +42,7 @@ static struct slice describe_peer(const struct request *r)
 void headers_client_cert(struct request *r)
 {
     struct head *h = r->head;
-    bool mutual = r->host.downstream->tls && r->host.downstream->peer_cert, present = false;
+    bool mutual = transport_info_tls(r->host.downstream)->peer_cert, present = false;
     if (r->hcm->xfcc == XFCC_ALWAYS_FORWARD || (mutual && r->hcm->xfcc == XFCC_FORWARD_ONLY)) {
         return;
     }

@@ -179,7 +179,6 @@ static void on_refused(void *ctx, const struct connection_view *c, unsigned stat
         .start_us = now,
         .end_us = now,
         .downstream = c->info,
-        .client = c->info->remote,
         .status = status,
         .flags = FLAG_DOWNSTREAM_PROTOCOL_ERROR,
         .details = SLICE("http1.codec_error"),
@@ -187,6 +186,7 @@ static void on_refused(void *ctx, const struct connection_view *c, unsigned stat
         .listener = c->listener->name,
         .filter_chain = c->chain->name,
     };
+    addr_copy(&record.client, c->info->remote);
     struct hcm_stats *stats = exchanger_hcm_stats(e, hcm->stat_prefix);
     stat_add(stats->rq_total, loop_index(e->loop), 1);
     stat_add(status < 500 ? stats->rq_4xx : stats->rq_5xx, loop_index(e->loop), 1);

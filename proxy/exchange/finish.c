@@ -37,7 +37,7 @@ void record_begin(struct request *r)
     record->start_wall_us = loop_wall_us(r->owner->loop);
     record->start_us = loop_now_us(r->owner->loop);
     record->downstream = r->host.downstream;
-    record->client = r->host.downstream->remote;
+    addr_copy(&record->client, r->host.downstream->remote);
     record->request = r->head;
     record->version = r->head->version;
     record->original_path = r->head->path;

@@ -95,8 +95,8 @@ static void add_forwarded(struct request *r)
 {
     struct head *h = r->head;
     char text[ADDR_TEXT];
-    const struct addr *peer = &r->host.downstream->remote;
-    r->record.client = *peer;
+    const struct addr *peer = r->host.downstream->remote;
+    addr_copy(&r->record.client, peer);
     if (r->hcm->use_remote_address && !r->hcm->skip_xff_append) {
         bool present = false;
         struct slice before = head_joined(h, SLICE("x-forwarded-for"), &present);
@@ -104,7 +104,7 @@ static void add_forwarded(struct request *r)
         head_set_id(h, FIELD_X_FORWARDED_FOR, slice_of(value));
     }
     if (r->hcm->use_remote_address || head_find_id(h, FIELD_X_FORWARDED_PROTO) == NULL) {
-        head_set_id(h, FIELD_X_FORWARDED_PROTO, r->host.downstream->tls ? SLICE("https") : SLICE("http"));
+        head_set_id(h, FIELD_X_FORWARDED_PROTO, r->host.downstream->tls != NULL ? SLICE("https") : SLICE("http"));
     }
 }
 
@@ -125,7 +125,7 @@ static void strip_port(struct request *r)
     struct head *h = r->head;
     struct slice port = route_port_of(h->authority);
     uint64_t number = 0;
-    bool matching = port.n > 0 && slice_to_u64(port, &number) && number == addr_port(&r->host.downstream->local);
+    bool matching = port.n > 0 && slice_to_u64(port, &number) && number == addr_port(r->host.downstream->local);
     if (slice_eq(r->method, SLICE("CONNECT"))) {
         return;
     }

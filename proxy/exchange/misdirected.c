@@ -25,16 +25,16 @@ bool request_is_misdirected(struct request *r)
     const struct transport_info *info = r->host.downstream;
     const struct connection_view *c = r->connection;
     struct slice host = route_host_of(r->head->authority);
-    if (!info->tls || c->sni.n == 0 || host.n == 0 || slice_eq_nocase(host, c->sni)) {
+    if (info->tls == NULL || c->sni.n == 0 || host.n == 0 || slice_eq_nocase(host, c->sni)) {
         return false;
     }
     struct chain_query query = {
-        .local = &info->local,
-        .remote = &info->remote,
+        .local = info->local,
+        .remote = info->remote,
         .sni = lower_case(r->host.arena, host),
         .transport_protocol = SLICE("tls"),
-        .alpns = &info->alpn,
-        .n_alpns = info->alpn.n > 0,
+        .alpns = &info->tls->alpn,
+        .n_alpns = info->tls->alpn.n > 0,
     };
     const struct chain_conf *chosen = listener_choose_chain(r->listener, &query);
     if (chosen == NULL || chosen == c->chain || same_policy(chosen, c->chain)) {

@@ -298,12 +298,12 @@ void session_create(struct exchanger *e, struct connection *c, const struct conn
     s->record = (struct record){
         .start_wall_us = loop_wall_us(e->loop),
         .start_us = loop_now_us(e->loop),
-        .downstream = s->down->info, /* its own copy: the transport may be gone when the record is written */
-        .client = view->info->remote,
+        .downstream = s->down->info, /* outlives the transport */
         .listener = view->listener->name,
         .filter_chain = view->chain->name,
         .cluster = s->cluster,
     };
+    addr_copy(&s->record.client, view->info->remote);
     start_timers(s);
     list_push(&e->sessions, &s->link);
     exchanger_opened(e);

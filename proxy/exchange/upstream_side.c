@@ -242,7 +242,7 @@ void request_send_upstream(struct request *r)
     r->record.upstream_host = arena_slice(r->host.arena, slice_of(r->target.host));
     r->record.upstream_version = r->up->version;
     if (r->up->info != NULL) {
-        r->record.upstream_local = r->up->info->local;
+        addr_copy(&r->record.upstream_local, r->up->info->local);
     }
     if (r->connect) {
         open_tunnel(r);

@@ -39,7 +39,7 @@ static bool refuse(struct filter_host *host, const char *source, const char *rea
 static bool caller_ip(const struct filter_host *host, struct apim_ip *ip)
 {
     static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-    const struct addr *a = &host->downstream->remote;
+    const struct addr *a = host->downstream->remote;
     if (a->len > 0 && a->sa.sa_family == AF_INET) {
         memcpy(ip->bytes, mapped, sizeof mapped);
         memcpy(ip->bytes + sizeof mapped, &a->in4.sin_addr, 4);
@@ -74,7 +74,7 @@ bool apim_check_ip(struct filter_host *host, const struct apim_ip_filter *f)
     } else if (f->allow) {
         refuse(host, "ip-filter", "CallerIpNotAllowed",
                arena_printf(host->arena, "Caller IP address %s is not allowed. Access denied.",
-                            addr_ip_text(&host->downstream->remote, text)));
+                            addr_ip_text(host->downstream->remote, text)));
     } else {
         refuse(host, "ip-filter", "CallerIpBlocked",
                arena_printf(host->arena, "Caller IP address is blocked. Access denied."));

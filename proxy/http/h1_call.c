@@ -15,14 +15,14 @@ static struct h1_call *of(struct stream *s)
 static void say_closed(struct loop_task *task)
 {
     struct h1_call *call = container_of(task, struct h1_call, closed);
-    call->s.events->on_closed(call->s.ctx, &call->why);
+    call->s.events->on_closed(call->s.ctx, err_kept(call->why));
 }
 
 static void call_over(struct h1_call *call, const struct err *why)
 {
     if (!call->over && !call->released) {
         call->over = true;
-        call->why = *why;
+        call->why = err_keep(why);
         loop_deliver(call->s.loop, &call->closed);
     }
 }
@@ -238,6 +238,7 @@ static void reset(struct stream *s, enum stream_reset kind)
 static void call_free(void *obj)
 {
     struct h1_call *call = obj;
+    mem_free(call->why);
     pool_free(call, call->cap);
 }
 
@@ -278,7 +279,7 @@ struct h1_call *h1_call_create(struct h1_client *c, struct arena *arena)
         .arena = arena,
         .level = c->t->level,
         .version = HTTP_1_1,
-        .info = &c->info,
+        .info = c->info,
     };
     buf_init(&call->s.in);
     head_init(&call->trailers, arena);

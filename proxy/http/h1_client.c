@@ -6,7 +6,8 @@
 static void client_free(void *obj)
 {
     struct h1_client *c = obj;
-    mem_free(c->info_text);
+    transport_info_unref(&c->info);
+    mem_free(c->why);
     mem_free(c);
 }
 
@@ -21,7 +22,7 @@ static void run_over(struct loop_task *task)
 {
     struct h1_client *c = container_of(task, struct h1_client, over);
     if (!c->silent) {
-        c->events->on_closed(c->ctx, &c->why);
+        c->events->on_closed(c->ctx, err_kept(c->why));
     }
     h1_client_unref(c);
 }
@@ -41,7 +42,7 @@ void h1_client_end(struct h1_client *c, const struct err *why, enum transport_cl
         return;
     }
     c->ended = true;
-    c->why = *why;
+    c->why = err_keep(why);
     detach_call(c, why);
     loop_task_cancel(&c->turn);
     transport_close(&c->t, mode);
@@ -50,14 +51,14 @@ void h1_client_end(struct h1_client *c, const struct err *why, enum transport_cl
 
 static bool is_reusable(const struct h1_client *c, const struct h1_call *call)
 {
-    return call->over && call->why.kind == ERR_NONE && !call->s.raw && call->message.keep_alive && call->s.out_end &&
+    return call->over && call->why == NULL && !call->s.raw && call->message.keep_alive && call->s.out_end &&
            !call->out.broken && !c->draining && c->t != NULL && c->t->in.len == 0 && !c->t->in_eof;
 }
 
 void h1_client_released(struct h1_client *c, const struct h1_call *call)
 {
     struct err none = {.kind = ERR_NONE};
-    bool in_order = call->over && call->why.kind == ERR_NONE;
+    bool in_order = call->over && call->why == NULL;
     c->call = NULL;
     c->answered += in_order;
     if (!call->head_sent && c->t != NULL && c->t->in.len == 0 && !c->t->in_eof && !c->draining) {
@@ -182,7 +183,7 @@ static bool extended_connect(const struct client_side *s)
 
 static const struct transport_info *info(const struct client_side *s)
 {
-    return &of_side(s)->info;
+    return of_side(s)->info;
 }
 
 static void close_client(struct client_side *s)
@@ -232,7 +233,7 @@ struct client_side *h1_client_create(struct transport *t, const struct http_clie
     c->ctx = ctx;
     c->in_limit = connection_limit(t, config->buffer_limit);
     connection_hold_head(t, config->h1.max_head_bytes);
-    c->info_text = transport_info_copy(&c->info, &t->info);
+    c->info = transport_info_ref(t->info);
     loop_task_init(&c->turn, run_turn);
     loop_task_init(&c->over, run_over);
     transport_own(t, &transport_events, c);

@@ -18,10 +18,9 @@ struct h1_client {
     unsigned answered;    /* calls that ended in order */
     bool draining, ended;
     bool silent; /* the owner ended it and hears nothing */
-    struct err why;
+    struct err *why; /* kept, once it has ended */
     struct loop_task turn, over;
-    struct transport_info info;
-    char *info_text;
+    struct transport_info *info;
 };
 
 struct h1_call { /* one stream; its own pooled memory, freed at the end of the turn in which it was released */
@@ -37,7 +36,7 @@ struct h1_call { /* one stream; its own pooled memory, freed at the end of the t
     struct head *head; /* being read */
     struct head trailers;
     struct loop_task closed;
-    struct err why;
+    struct err *why; /* kept, once it is over */
     uint64_t mark;    /* the transport's bytes_out that must be passed for the request to have been sent */
     unsigned interim; /* 1xx heads so far */
     char accept[28];  /* what the answer to our own WebSocket key must be */

@@ -10,14 +10,17 @@ static struct h1_request *of(struct stream *s)
 static void say_closed(struct loop_task *task)
 {
     struct h1_request *q = container_of(task, struct h1_request, closed);
-    q->s.events->on_closed(q->s.ctx, &q->why);
+    q->s.events->on_closed(q->s.ctx, err_kept(q->why));
 }
 
 void h1_request_over(struct h1_request *q, const struct err *why)
 {
     if (!q->over && !q->released) {
         q->over = true;
-        q->why = *why;
+        q->why = why->kind == ERR_NONE ? NULL : arena_alloc(q->s.arena, sizeof *why);
+        if (q->why != NULL) {
+            *q->why = *why;
+        }
         loop_deliver(q->s.loop, &q->closed);
     }
 }
@@ -285,7 +288,7 @@ struct h1_request *h1_request_create(struct h1_server *c, const struct h1_messag
         .level = c->t->level,
         .sent = true,
         .version = head->version,
-        .info = &c->info,
+        .info = c->info,
         .head_bytes_in = message->head_bytes,
     };
     q->told_end = q->in_done;

@@ -42,7 +42,7 @@ static void server_free(void *obj)
 {
     struct h1_server *c = obj;
     arena_destroy(&c->arena);
-    mem_free(c->info_text);
+    transport_info_unref(&c->info);
     mem_free(c);
 }
 
@@ -55,7 +55,7 @@ void h1_server_unref(struct h1_server *c)
 
 static void run_ended(struct loop_task *task)
 {
-    struct h1_server *c = container_of(task, struct h1_server, ended);
+    struct h1_server *c = container_of(task, struct h1_server, turn);
     if (!c->silent) {
         c->events->on_closed(c->ctx);
     }
@@ -78,7 +78,8 @@ void h1_server_end(struct h1_server *c, enum transport_close_mode mode)
     enter(c, H1S_ENDED);
     loop_task_cancel(&c->turn);
     transport_close(&c->t, mode);
-    loop_deliver(c->loop, &c->ended);
+    c->turn.run = run_ended;
+    loop_deliver(c->loop, &c->turn);
 }
 
 /* ---- heads ---- */
@@ -106,7 +107,7 @@ static void open_stream(struct h1_server *c, const struct h1_message *message)
 {
     struct head *head = c->head;
     struct h1_request *q = h1_request_create(c, message);
-    head->scheme = c->info.tls ? SLICE("https") : SLICE("http");
+    head->scheme = c->info->tls != NULL ? SLICE("https") : SLICE("http");
     if (message->expect_continue) {
         head_remove_id(head, FIELD_EXPECT);
     }
@@ -125,7 +126,7 @@ static void open_stream(struct h1_server *c, const struct h1_message *message)
 static void read_head(struct h1_server *c)
 {
     struct h1_message message;
-    struct err err = {0};
+    struct err err;
     if (c->t->in.len == 0) {
         if (c->t->in_eof) {
             h1_server_end(c, TRANSPORT_FLUSH);
@@ -192,7 +193,7 @@ size_t h1_server_discard_limit(const struct h1_server *c)
 
 void h1_server_released(struct h1_server *c, struct h1_request *q)
 {
-    bool in_order = q->over && q->why.kind == ERR_NONE;
+    bool in_order = q->over && q->why == NULL;
     c->request = NULL;
     if (!in_order) {
         h1_server_end(c, TRANSPORT_ABORT);
@@ -303,7 +304,7 @@ static void abort_server(struct server_side *s)
     struct h1_server *c = of_side(s);
     c->silent = true;
     h1_server_end(c, TRANSPORT_ABORT);
-    loop_task_cancel(&c->ended);
+    loop_task_cancel(&c->turn);
     h1_server_unref(c);
 }
 
@@ -314,7 +315,7 @@ static bool is_idle(const struct server_side *s)
 
 static const struct transport_info *info(const struct server_side *s)
 {
-    return &of_side(s)->info;
+    return of_side(s)->info;
 }
 
 static const struct server_side_ops server_ops = {
@@ -337,10 +338,9 @@ struct server_side *h1_server_create(struct transport *t, const struct http_serv
     c->ctx = ctx;
     c->in_limit = connection_limit(t, config->buffer_limit);
     connection_hold_head(t, config->h1.max_head_bytes);
-    c->info_text = transport_info_copy(&c->info, &t->info);
+    c->info = transport_info_ref(t->info);
     timer_init(&c->timer, c->loop, on_timer);
     loop_task_init(&c->turn, run_turn);
-    loop_task_init(&c->ended, run_ended);
     enter(c, H1S_IDLE);
     transport_own(t, &transport_events, c);
     return &c->side;

@@ -21,11 +21,13 @@ struct h1_server {
     const struct http_server_config *config;
     const struct http_server_events *events;
     void *ctx;
-    struct h1_parser parser;
+    union {
+        struct h1_parser parser; /* in H1S_IDLE and H1S_HEAD */
+        struct h1_body discard;  /* in H1S_DISCARD */
+    };
     struct arena *arena; /* of the head being read */
     struct head *head;
     struct h1_request *request; /* in H1S_STREAM */
-    struct h1_body discard;
     size_t discard_left;
     size_t in_limit; /* body bytes the owner has not taken */
     unsigned requests;
@@ -33,9 +35,8 @@ struct h1_server {
     bool draining;
     bool silent; /* the owner ended it and hears nothing */
     struct timer timer;
-    struct loop_task turn, ended;
-    struct transport_info info;
-    char *info_text;
+    struct loop_task turn; /* once it has ended: says so */
+    struct transport_info *info;
 };
 
 struct h1_request { /* one stream; lives in its arena */
@@ -47,7 +48,7 @@ struct h1_request { /* one stream; lives in its arena */
     struct h1_out out;
     struct head trailers;
     struct loop_task closed;
-    struct err why;
+    struct err *why; /* in the arena; NULL: in order */
     size_t discarded;
     bool http_10;
     bool keep_alive;

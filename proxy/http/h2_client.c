@@ -149,7 +149,7 @@ static bool extended_connect(const struct client_side *s)
 
 static const struct transport_info *info(const struct client_side *s)
 {
-    return &of_side(s)->link.info;
+    return of_side(s)->link.info;
 }
 
 static void close_client(struct client_side *s)

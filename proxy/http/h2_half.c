@@ -15,14 +15,14 @@ static struct h2_half *of(struct stream *s)
 static void say_closed(struct loop_task *task)
 {
     struct h2_half *half = container_of(task, struct h2_half, closed);
-    half->s.events->on_closed(half->s.ctx, &half->why);
+    half->s.events->on_closed(half->s.ctx, err_kept(half->why));
 }
 
 void h2_half_over(struct h2_half *half, const struct err *why)
 {
     if (!half->over && !half->released) {
         half->over = true;
-        half->why = *why;
+        half->why = err_keep(why);
         loop_deliver(half->s.loop, &half->closed);
     }
 }
@@ -242,6 +242,7 @@ static void reset(struct stream *s, enum stream_reset kind)
 static void half_free(void *obj)
 {
     struct h2_half *half = obj;
+    mem_free(half->why);
     pool_free(half, half->cap);
 }
 
@@ -290,7 +291,7 @@ struct h2_half *h2_half_create(struct h2_link *link, struct arena *arena)
         .arena = arena,
         .level = link->t->level + 1,
         .version = HTTP_2,
-        .info = &link->info,
+        .info = link->info,
     };
     buf_init(&half->s.in);
     loop_task_init(&half->closed, say_closed);

@@ -51,7 +51,7 @@ static void tell_counts(struct h2_link *link)
 
 static void receive(struct h2_link *link)
 {
-    struct err err = {0};
+    struct err err;
     h2_advance(link->session, loop_now_us(link->loop));
     bool ok = h2_receive(link->session, &link->t->in, INPUT_A_STEP, &err);
     transport_taken(link->t);
@@ -160,7 +160,7 @@ static void run_ended(struct loop_task *task)
 {
     struct h2_link *link = container_of(task, struct h2_link, ended);
     if (!link->silent) {
-        link->role->on_closed(link, &link->why);
+        link->role->on_closed(link, err_kept(link->why));
     }
     h2_link_unref(link);
 }
@@ -186,7 +186,7 @@ static void detach_halves(struct h2_link *link, uint64_t bytes_out)
 {
     for (struct list *l; (l = list_pop(&link->halves)) != NULL;) {
         struct h2_half *half = container_of(l, struct h2_half, link_all);
-        struct err why = link->why;
+        struct err why = *err_kept(link->why);
         if (why.kind == ERR_NONE) {
             err_set(&why, ERR_RESET, "the HTTP/2 connection was closed");
         }
@@ -205,7 +205,7 @@ static void detach_halves(struct h2_link *link, uint64_t bytes_out)
 static void end(struct h2_link *link, const struct err *why, uint64_t bytes_out)
 {
     link->over = true;
-    link->why = *why;
+    link->why = err_keep(why);
     detach_halves(link, bytes_out);
     loop_task_cancel(&link->deliver);
     loop_task_cancel(&link->flush);
@@ -287,7 +287,7 @@ void h2_link_init(struct h2_link *link, const struct h2_role *role, struct trans
     loop_task_init(&link->flush, run_flush);
     loop_task_init(&link->ended, run_ended);
     timer_init(&link->timer, link->loop, on_deadline);
-    link->info_text = transport_info_copy(&link->info, &t->info);
+    link->info = transport_info_ref(t->info);
     transport_own(t, &transport_events, link);
     h2_link_flush(link);
 }
@@ -295,5 +295,6 @@ void h2_link_init(struct h2_link *link, const struct h2_role *role, struct trans
 void h2_link_fini(struct h2_link *link)
 {
     h2_destroy(&link->session);
-    mem_free(link->info_text);
+    transport_info_unref(&link->info);
+    mem_free(link->why);
 }

@@ -33,9 +33,8 @@ struct h2_link {
     uint32_t told[H2_COUNTS]; /* of the session's counts */
     bool answered;      /* a stream ended in order: the connection is a kept one */
     bool silent;        /* the owner ended it and hears nothing */
-    struct err why;
-    struct transport_info info;
-    char *info_text;
+    struct err *why; /* kept, once it is over */
+    struct transport_info *info;
     size_t out_limit; /* of a stream's outbox; less when there are many */
 };
 
@@ -47,7 +46,7 @@ struct h2_half { /* one stream; its own pooled memory, freed at the end of the t
     struct h2_stream *h;  /* NULL: not opened yet, or gone */
     size_t cap;
     struct loop_task closed;
-    struct err why;
+    struct err *why; /* kept, once it is over */
     uint64_t mark; /* the transport's bytes_out that must be passed for the stream to have been sent */
     bool server;
     bool connect; /* plain CONNECT */

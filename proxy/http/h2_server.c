@@ -204,7 +204,7 @@ static bool is_idle(const struct server_side *s)
 
 static const struct transport_info *info(const struct server_side *s)
 {
-    return &of_side(s)->link.info;
+    return of_side(s)->link.info;
 }
 
 static const struct server_side_ops server_ops = {

@@ -12,11 +12,16 @@ struct http_server {
     const struct http_server_events *events;
     void *ctx;
     struct loop *loop;
-    struct transport *transport; /* while sniffing */
-    struct timer timer;          /* while sniffing */
-    bool begun;                  /* a byte has come: the clock of a head runs */
+    struct sniffing *sniffing; /* NULL: the protocol is known */
     struct server_side *side;
     bool draining;
+};
+
+struct sniffing {
+    struct http_server *c;
+    struct transport *transport;
+    struct timer timer;
+    bool begun; /* a byte has come: the clock of a head runs */
 };
 
 static void server_free(void *p)
@@ -69,11 +74,23 @@ static const struct http_server_events side_events = {
     .on_closed = on_side_closed,
 };
 
-static void server_start(struct http_server *c, bool h2)
+static void sniffing_free(void *p)
 {
-    struct transport *t = c->transport;
-    timer_cancel(&c->timer);
-    c->transport = NULL;
+    mem_free(p);
+}
+
+/* Returns the transport, which may have gone. */
+static struct transport *end_sniffing(struct http_server *c)
+{
+    struct transport *t = c->sniffing->transport;
+    timer_cancel(&c->sniffing->timer);
+    loop_free_later(c->loop, sniffing_free, c->sniffing);
+    c->sniffing = NULL;
+    return t;
+}
+
+static void server_start(struct http_server *c, struct transport *t, bool h2)
+{
     c->side = h2 ? h2_server_create(t, c->config, &side_events, c) : h1_server_create(t, c->config, &side_events, c);
     if (c->draining) {
         c->side->ops->drain(c->side);
@@ -87,45 +104,51 @@ static void nothing(void *ctx)
     (void)ctx;
 }
 
-/* What configuration and ALPN say; false: only the first bytes can tell. */
-static bool choose(struct http_server *c)
+enum choice { CHOICE_NONE, CHOICE_1, CHOICE_2 };
+
+/* What configuration and ALPN say; none: only the first bytes can tell. */
+static enum choice choose(const struct http_server_config *config, const struct transport *t)
 {
-    struct slice alpn = c->transport->info.alpn;
-    enum http_codec codec = c->config->codec;
-    bool h1 = codec == HTTP_CODEC_1 || (codec == HTTP_CODEC_AUTO && slice_eq(alpn, SLICE("http/1.1")));
-    bool h2 = codec == HTTP_CODEC_2 || (codec == HTTP_CODEC_AUTO && slice_eq(alpn, SLICE("h2")));
-    if (h1 || h2) {
-        server_start(c, h2);
+    struct slice alpn = transport_info_tls(t->info)->alpn;
+    enum http_codec codec = config->codec;
+    if (codec == HTTP_CODEC_1 || (codec == HTTP_CODEC_AUTO && slice_eq(alpn, SLICE("http/1.1")))) {
+        return CHOICE_1;
     }
-    return h1 || h2;
+    return codec == HTTP_CODEC_2 || (codec == HTTP_CODEC_AUTO && slice_eq(alpn, SLICE("h2"))) ? CHOICE_2 : CHOICE_NONE;
 }
 
 static void on_open(void *ctx)
 {
-    choose(ctx); /* the handshake has settled the protocol */
+    struct sniffing *s = ctx;
+    struct http_server *c = s->c;
+    enum choice choice = choose(c->config, s->transport); /* the handshake has settled the protocol */
+    if (choice != CHOICE_NONE) {
+        server_start(c, end_sniffing(c), choice == CHOICE_2);
+    }
 }
 
 static void on_readable(void *ctx)
 {
-    struct http_server *c = ctx;
+    struct sniffing *s = ctx;
+    struct http_server *c = s->c;
     char first[PREFACE_ENOUGH];
-    size_t n = buf_copy_out(&c->transport->in, 0, first, sizeof first);
-    if (memcmp(first, preface, n) != 0 || c->transport->in_eof) {
-        server_start(c, false);
+    size_t n = buf_copy_out(&s->transport->in, 0, first, sizeof first);
+    if (memcmp(first, preface, n) != 0 || s->transport->in_eof) {
+        server_start(c, end_sniffing(c), false);
     } else if (n == sizeof first) {
-        server_start(c, true);
-    } else if (!c->begun && c->config->request_headers_timeout_ms != 0) {
-        c->begun = true;
-        timer_set_in(&c->timer, c->config->request_headers_timeout_ms);
+        server_start(c, end_sniffing(c), true);
+    } else if (!s->begun && c->config->request_headers_timeout_ms != 0) {
+        s->begun = true;
+        timer_set_in(&s->timer, c->config->request_headers_timeout_ms);
     }
 }
 
 static void on_closed(void *ctx, const struct err *why)
 {
-    struct http_server *c = ctx;
+    struct sniffing *s = ctx;
+    struct http_server *c = s->c;
     (void)why;
-    c->transport = NULL;
-    timer_cancel(&c->timer);
+    end_sniffing(c);
     on_side_closed(c);
 }
 
@@ -138,9 +161,23 @@ static const struct transport_events sniff_events = {
 
 static void on_sniff_timeout(struct timer *timer)
 {
-    struct http_server *c = container_of(timer, struct http_server, timer);
-    transport_close(&c->transport, TRANSPORT_ABORT);
+    struct http_server *c = container_of(timer, struct sniffing, timer)->c;
+    struct transport *t = end_sniffing(c);
+    transport_close(&t, TRANSPORT_ABORT);
     on_side_closed(c);
+}
+
+static void sniff(struct http_server *c, struct transport *t)
+{
+    struct sniffing *s = mem_alloc(sizeof *s);
+    s->c = c;
+    s->transport = t;
+    c->sniffing = s;
+    timer_init(&s->timer, c->loop, on_sniff_timeout);
+    if (c->config->idle_timeout_ms != 0) {
+        timer_set_in(&s->timer, c->config->idle_timeout_ms);
+    }
+    transport_own(t, &sniff_events, s);
 }
 
 /* ---- */
@@ -149,21 +186,20 @@ struct http_server *http_server_create(struct transport **t, const struct http_s
                                        const struct http_server_events *events, void *ctx)
 {
     struct http_server *c = mem_alloc(sizeof *c);
+    struct transport *mine = *t;
+    *t = NULL;
+    if (config->lingering_ms != 0) {
+        mine->linger_ms = config->lingering_ms;
+    }
     c->config = config;
     c->events = events;
     c->ctx = ctx;
-    c->transport = *t;
-    if (config->lingering_ms != 0) {
-        c->transport->linger_ms = config->lingering_ms;
-    }
-    c->loop = c->transport->loop;
-    *t = NULL;
-    timer_init(&c->timer, c->loop, on_sniff_timeout);
-    if (!c->transport->open || !choose(c)) {
-        if (config->idle_timeout_ms != 0) {
-            timer_set_in(&c->timer, config->idle_timeout_ms);
-        }
-        transport_own(c->transport, &sniff_events, c);
+    c->loop = mine->loop;
+    enum choice choice = mine->open ? choose(config, mine) : CHOICE_NONE;
+    if (choice == CHOICE_NONE) {
+        sniff(c, mine);
+    } else {
+        server_start(c, mine, choice == CHOICE_2);
     }
     return c;
 }
@@ -183,8 +219,10 @@ void http_server_abort(struct http_server **c)
         return;
     }
     *c = NULL;
-    timer_cancel(&old->timer);
-    transport_close(&old->transport, TRANSPORT_ABORT);
+    if (old->sniffing != NULL) {
+        struct transport *t = end_sniffing(old);
+        transport_close(&t, TRANSPORT_ABORT);
+    }
     if (old->side != NULL) {
         old->side->ops->abort(old->side);
     }
@@ -198,5 +236,5 @@ bool http_server_is_idle(const struct http_server *c)
 
 const struct transport_info *http_server_info(const struct http_server *c)
 {
-    return c->side == NULL ? &c->transport->info : c->side->ops->info(c->side);
+    return c->side == NULL ? c->sniffing->transport->info : c->side->ops->info(c->side);
 }

@@ -56,6 +56,3 @@ void connection_hold_head(struct transport *t, size_t max_head_bytes);
 
 /* Memory a stream lives in goes at the end of the turn: its owner may release it from within an event. */
 void arena_free_later(struct loop *loop, struct arena *arena);
-/* Copies the texts too, so that the copy outlives the transport: into one block that is returned (mem_free), NULL when
- * there is no text. */
-char *transport_info_copy(struct transport_info *to, const struct transport_info *from);

@@ -5,8 +5,7 @@
 struct raw_stream {
     struct stream s;
     struct transport *t;
-    struct transport_info info;
-    char *info_text;
+    struct transport_info *info;
     struct loop_task read;
     bool dead;
     void (*gone)(void *ctx); /* NULL: nobody wants to know */
@@ -105,7 +104,7 @@ static void reset(struct stream *s, enum stream_reset kind)
 static void raw_free(void *p)
 {
     struct raw_stream *r = p;
-    mem_free(r->info_text);
+    transport_info_unref(&r->info);
     mem_free(r);
 }
 
@@ -200,6 +199,7 @@ struct stream *raw_stream_create(struct transport **t, struct arena *arena, cons
     struct raw_stream *r = mem_alloc(sizeof *r);
     r->t = *t;
     *t = NULL;
+    r->info = transport_info_ref(r->t->info);
     r->s = (struct stream){
         .ops = &ops,
         .events = events,
@@ -208,11 +208,10 @@ struct stream *raw_stream_create(struct transport **t, struct arena *arena, cons
         .arena = arena,
         .raw = true,
         .level = r->t->level,
-        .info = &r->info,
+        .info = r->info,
     };
     buf_init(&r->s.in);
     loop_task_init(&r->read, run_read);
-    r->info_text = transport_info_copy(&r->info, &r->t->info);
     transport_own(r->t, &events_of_transport, r);
     return &r->s;
 }

@@ -28,6 +28,7 @@ static void tunnel_free(void *p)
 {
     struct tunnel *u = p;
     arena_destroy(&u->arena);
+    transport_info_unref(&u->t.info);
     mem_free(u);
 }
 
@@ -253,10 +254,8 @@ struct transport *stream_transport_create(struct stream **s, struct arena **aren
         *arena = NULL;
     }
     u->t.open = true;
-    if (u->stream->info != NULL) {
-        u->t.info.local = u->stream->info->local;
-        u->t.info.remote = u->stream->info->remote;
-    }
+    const struct transport_info *info = u->stream->info;
+    u->t.info = info == NULL ? transport_info_create(NULL, NULL) : transport_info_create(info->local, info->remote);
     buf_init(&u->out);
     loop_task_init(&u->flush, run_flush);
     loop_task_init(&u->deliver, run_deliver);

@@ -86,6 +86,16 @@ bool addr_is_ip_literal(struct slice text)
     return addr_parse(&a, text, 0, NULL);
 }
 
+size_t addr_size(const struct addr *a)
+{
+    return offsetof(struct addr, sa) + (a->len < sizeof a->un ? a->len : sizeof a->un);
+}
+
+void addr_copy(struct addr *to, const struct addr *from)
+{
+    memcpy(to, from, addr_size(from));
+}
+
 uint16_t addr_port(const struct addr *a)
 {
     if (a->len == 0) {

@@ -59,14 +59,26 @@ static int start_connect(int fd, const struct dial_tcp *how)
 
 static void on_connect_timeout(struct timer *timer)
 {
-    struct socket_transport *s = container_of(timer, struct socket_transport, timer);
+    struct socket_transport *s = container_of(timer, struct socket_way, timer)->socket;
     struct err why;
     char text[ADDR_TEXT];
-    err_set(&why, ERR_TIMEOUT, "connect to %s: no answer in %u ms", addr_text(&s->t.info.remote, text),
-            s->connect_timeout_ms);
+    err_set(&why, ERR_TIMEOUT, "connect to %s: no answer in %u ms", addr_text(s->t.info->remote, text),
+            s->way->connect_timeout_ms);
     why.retry = ERR_RETRY_ALWAYS;
     socket_release(s, false);
     transport_end(&s->t, &why);
+}
+
+static void settle(struct socket_transport *s)
+{
+    struct addr local;
+    local.len = sizeof local.un;
+    if (getsockname(s->fd, &local.sa, &local.len) == 0) {
+        transport_info_set_local(s->t.info, &local);
+    }
+    if (s->t.info->remote->sa.sa_family != AF_UNIX) {
+        set_int(s->fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    }
 }
 
 void socket_on_connect_event(struct socket_transport *s)
@@ -81,6 +93,7 @@ void socket_on_connect_event(struct socket_transport *s)
         return;
     }
     socket_arm_write(s, false);
+    settle(s);
     socket_connected(s);
     loop_flush(s->t.loop, &s->flush, 0); /* what was written while connecting */
     if (s->t.events != NULL) {
@@ -90,7 +103,7 @@ void socket_on_connect_event(struct socket_transport *s)
 
 struct transport *socket_transport_dial(struct loop *loop, const struct dial_tcp *how)
 {
-    struct socket_transport *s = socket_new(loop, &how->remote);
+    struct socket_transport *s = socket_new(loop, transport_info_create(NULL, &how->remote));
     int fd = socket(how->remote.sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     int error = fd < 0 ? errno : start_connect(fd, how);
     if (fd >= 0) {
@@ -101,10 +114,10 @@ struct transport *socket_transport_dial(struct loop *loop, const struct dial_tcp
         loop_deliver(loop, &s->deliver);
         return &s->t;
     }
-    s->connect_timeout_ms = how->connect_timeout_ms;
-    s->timer.fire = on_connect_timeout;
     if (how->connect_timeout_ms > 0) {
-        timer_set_in(&s->timer, how->connect_timeout_ms);
+        struct socket_way *way = socket_way(s, on_connect_timeout);
+        way->connect_timeout_ms = how->connect_timeout_ms;
+        timer_set_in(&way->timer, how->connect_timeout_ms);
     }
     socket_arm_write(s, true); /* also after success at once: the owner is told in a turn */
     return &s->t;

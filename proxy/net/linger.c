@@ -14,13 +14,13 @@ enum {
 
 static void on_linger_timer(struct timer *timer)
 {
-    struct socket_transport *s = container_of(timer, struct socket_transport, timer);
+    struct socket_transport *s = container_of(timer, struct socket_way, timer)->socket;
     socket_release(s, s->out.len > 0);
 }
 
 static void close_now(struct loop_closer *closer)
 {
-    struct socket_transport *s = container_of(closer, struct socket_transport, closer);
+    struct socket_transport *s = container_of(closer, struct socket_way, closer)->socket;
     socket_send(s); /* the loop is going away: what the kernel takes at once is all */
     socket_release(s, false);
 }
@@ -31,10 +31,10 @@ void socket_linger(struct socket_transport *s)
     s->finishing = true;
     loop_task_cancel(&s->deliver);
     hangup_set_remove(loop_hangups(s->t.loop), &s->hangup);
-    s->closer.close = close_now;
-    loop_adopt(s->t.loop, &s->closer);
-    s->timer.fire = on_linger_timer;
-    timer_set_in(&s->timer, SEND_REST_MS);
+    struct socket_way *way = socket_way(s, on_linger_timer);
+    way->closer.close = close_now;
+    loop_adopt(s->t.loop, &way->closer);
+    timer_set_in(&way->timer, SEND_REST_MS);
     socket_start_reading(s);
     loop_flush(s->t.loop, &s->flush, 0);
 }
@@ -44,12 +44,12 @@ void socket_linger_sent(struct socket_transport *s)
     if (s->write_errno != 0) {
         socket_release(s, false);
     } else if (!s->finished) {
-        timer_set_in(&s->timer, SEND_REST_MS);
+        timer_set_in(&s->way->timer, SEND_REST_MS);
     } else if (!s->reading) {
         socket_release(s, false); /* the peer has ended, or sent too much */
     } else {
-        timer_cancel(&s->timer);
-        timer_set_in(&s->timer, s->t.linger_ms);
+        timer_cancel(&s->way->timer);
+        timer_set_in(&s->way->timer, s->t.linger_ms);
     }
 }
 
@@ -65,8 +65,8 @@ void socket_linger_read(struct socket_transport *s)
         socket_release(s, false);
         return;
     }
-    s->discarded += (size_t)n;
-    if (n > 0 && s->discarded <= DISCARD_BYTES) {
+    s->way->discarded += (size_t)n;
+    if (n > 0 && s->way->discarded <= DISCARD_BYTES) {
         return;
     }
     socket_stop_reading(s);

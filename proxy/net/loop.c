@@ -151,7 +151,6 @@ static void run_deliveries(struct loop *loop)
             return;
         }
         struct loop_task *task = container_of(l, struct loop_task, link);
-        task->queued = false;
         task->run(task);
     }
 }
@@ -170,7 +169,6 @@ static void run_flushes(struct loop *loop)
         list_remove(&loop->flush[level]);
         for (struct list *l; (l = list_pop(&batch)) != NULL;) {
             struct loop_task *task = container_of(l, struct loop_task, link);
-            task->queued = false;
             task->run(task);
         }
     }
@@ -262,13 +260,17 @@ void loop_task_init(struct loop_task *task, void (*run)(struct loop_task *task))
 {
     list_init(&task->link);
     task->run = run;
-    task->queued = false;
+}
+
+/* Memory that is only zeroed is a task that is not queued. */
+static bool is_queued(const struct loop_task *task)
+{
+    return task->link.next != NULL && !list_is_empty(&task->link);
 }
 
 void loop_deliver(struct loop *loop, struct loop_task *task)
 {
-    if (!task->queued) {
-        task->queued = true;
+    if (!is_queued(task)) {
         list_push(&loop->deliver, &task->link);
     }
 }
@@ -276,8 +278,7 @@ void loop_deliver(struct loop *loop, struct loop_task *task)
 void loop_flush(struct loop *loop, struct loop_task *task, unsigned level)
 {
     assert(level < LEVELS);
-    if (!task->queued) {
-        task->queued = true;
+    if (!is_queued(task)) {
         list_push(&loop->flush[level], &task->link);
         loop->flush_levels |= UINT32_C(1) << level;
     }
@@ -285,9 +286,8 @@ void loop_flush(struct loop *loop, struct loop_task *task, unsigned level)
 
 void loop_task_cancel(struct loop_task *task)
 {
-    if (task->queued) {
+    if (is_queued(task)) {
         list_remove(&task->link);
-        task->queued = false;
     }
 }
 

@@ -37,7 +37,6 @@ void loop_post(struct loop *loop, void (*fn)(void *arg), void *arg);
 struct loop_task {
     struct list link;
     void (*run)(struct loop_task *task);
-    bool queued;
 };
 void loop_task_init(struct loop_task *task, void (*run)(struct loop_task *task));
 void loop_deliver(struct loop *loop, struct loop_task *task);               /* no-op while queued */

@@ -17,7 +17,9 @@ struct memory_transport {
 
 static void end_free(void *obj)
 {
-    mem_free(obj);
+    struct memory_transport *m = obj;
+    transport_info_unref(&m->t.info);
+    mem_free(m);
 }
 
 static void end_detach(struct memory_transport *m)
@@ -172,6 +174,7 @@ static struct memory_transport *end_create(struct loop *loop)
 {
     struct memory_transport *m = mem_alloc(sizeof *m);
     transport_init(&m->t, &memory_ops, loop, 0);
+    m->t.info = transport_info_create(NULL, NULL);
     m->t.open = true;
     buf_init(&m->out);
     loop_task_init(&m->deliver, end_deliver);

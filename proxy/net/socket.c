@@ -20,8 +20,29 @@ static void on_socket_write(evutil_socket_t fd, short what, void *arg);
 static void socket_free(void *obj)
 {
     struct socket_transport *s = obj;
+    transport_info_unref(&s->t.info);
     mem_free(s->write_event);
     mem_free(s);
+}
+
+struct socket_way *socket_way(struct socket_transport *s, void (*on_timer)(struct timer *timer))
+{
+    assert(s->way == NULL);
+    s->way = mem_alloc(sizeof *s->way);
+    s->way->socket = s;
+    timer_init(&s->way->timer, s->t.loop, on_timer);
+    list_init(&s->way->closer.link);
+    return s->way;
+}
+
+void socket_way_end(struct socket_transport *s)
+{
+    if (s->way != NULL) {
+        timer_cancel(&s->way->timer);
+        list_remove(&s->way->closer.link);
+        mem_free(s->way);
+        s->way = NULL;
+    }
 }
 
 void socket_release(struct socket_transport *s, bool reset)
@@ -38,10 +59,9 @@ void socket_release(struct socket_transport *s, bool reset)
         s->fd = -1;
     }
     s->state = SOCKET_DEAD;
-    timer_cancel(&s->timer);
+    socket_way_end(s);
     loop_task_cancel(&s->deliver);
     loop_task_cancel(&s->flush);
-    list_remove(&s->closer.link);
     buf_fini(&s->out);
     loop_free_later(s->t.loop, socket_free, s);
 }
@@ -56,7 +76,7 @@ static void die_errno(struct socket_transport *s, int os_errno)
 {
     struct err why;
     char text[ADDR_TEXT];
-    err_errno(&why, os_errno, "%s", addr_text(&s->t.info.remote, text));
+    err_errno(&why, os_errno, "%s", addr_text(s->t.info->remote, text));
     if (os_errno == ECONNRESET || os_errno == EPIPE) {
         why.kind = ERR_RESET;
     }
@@ -73,7 +93,7 @@ void socket_connect_failed(struct socket_transport *s, int os_errno)
     }
     struct err why;
     char text[ADDR_TEXT];
-    err_errno(&why, os_errno, "connect to %s", addr_text(&s->t.info.remote, text));
+    err_errno(&why, os_errno, "connect to %s", addr_text(s->t.info->remote, text));
     why.retry = ERR_RETRY_ALWAYS;
     die(s, &why);
 }
@@ -381,18 +401,16 @@ static const struct transport_ops socket_ops = {
     .raw_fd = socket_raw_fd,
 };
 
-struct socket_transport *socket_new(struct loop *loop, const struct addr *remote)
+struct socket_transport *socket_new(struct loop *loop, struct transport_info *info)
 {
     struct socket_transport *s = mem_alloc(sizeof *s);
     transport_init(&s->t, &socket_ops, loop, 0);
-    s->t.info.remote = *remote;
+    s->t.info = info;
     s->fd = -1;
     s->hangup = (struct hangup_watch){.fn = on_hangup, .fd = -1};
     buf_init(&s->out);
     loop_task_init(&s->deliver, socket_deliver);
     loop_task_init(&s->flush, socket_flush);
-    timer_init(&s->timer, loop, NULL);
-    list_init(&s->closer.link);
     return s;
 }
 
@@ -407,21 +425,18 @@ void socket_connected(struct socket_transport *s)
     assert(s->state == SOCKET_CONNECTING);
     s->state = SOCKET_OPEN;
     s->t.open = true;
-    timer_cancel(&s->timer);
-    s->t.info.local.len = sizeof s->t.info.local.un;
-    if (getsockname(s->fd, &s->t.info.local.sa, &s->t.info.local.len) != 0) {
-        s->t.info.local.len = 0;
-    }
-    int on = 1;
-    if (s->t.info.remote.len != 0 && s->t.info.remote.sa.sa_family != AF_UNIX) {
-        setsockopt(s->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    }
+    socket_way_end(s);
     socket_start_reading(s);
 }
 
 struct transport *socket_transport_create(struct loop *loop, int fd, const struct addr *remote)
 {
-    struct socket_transport *s = socket_new(loop, remote);
+    struct addr local;
+    local.len = sizeof local.un;
+    if (getsockname(fd, &local.sa, &local.len) != 0) {
+        local.len = 0;
+    }
+    struct socket_transport *s = socket_new(loop, transport_info_create(&local, remote));
     socket_watch(s, fd);
     socket_connected(s);
     return &s->t;

@@ -22,17 +22,25 @@ struct socket_transport {
     struct hangup_watch hangup;
     struct buf out;
     struct loop_task deliver, flush;
-    struct timer timer;       /* connecting, lingering */
+    struct socket_way *way;   /* while connecting or lingering */
     bool finishing, finished; /* shutdown(SHUT_WR) is asked for, is done */
     bool was_full;            /* on_writable is owed */
     int write_errno;          /* sending has failed; what has arrived is still read */
     int fatal_errno;          /* told by the next deliver */
-    uint32_t connect_timeout_ms;
-    size_t discarded;
-    struct loop_closer closer;
 };
 
-struct socket_transport *socket_new(struct loop *loop, const struct addr *remote);
+/* What only the way in and the way out need: an open socket does without. */
+struct socket_way {
+    struct socket_transport *socket;
+    struct timer timer;
+    struct loop_closer closer;
+    uint32_t connect_timeout_ms;
+    size_t discarded;
+};
+struct socket_way *socket_way(struct socket_transport *s, void (*on_timer)(struct timer *timer)); /* makes it */
+void socket_way_end(struct socket_transport *s);                                                  /* frees it */
+
+struct socket_transport *socket_new(struct loop *loop, struct transport_info *info); /* takes info */
 void socket_watch(struct socket_transport *s, int fd); /* takes the descriptor, arms nothing */
 void socket_connected(struct socket_transport *s);     /* connecting → open */
 void socket_connect_failed(struct socket_transport *s, int os_errno);

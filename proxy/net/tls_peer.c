@@ -29,7 +29,6 @@ void tls_peer_name(struct tls_transport *s, struct slice name)
         return;
     }
     s->name = name.n > 0 ? mem_str_slice(name) : NULL;
-    s->t.info.sni = slice_of(s->name);
     bool is_ip = addr_is_ip_literal(name);
     if (s->context->verify && (s->context->n_sans == 0 || s->context->verify_name)) {
         if (name.n == 0) {
@@ -46,12 +45,6 @@ void tls_peer_name(struct tls_transport *s, struct slice name)
         ERR_clear_error();
         tls_fail(s, "the server name is not a host name");
     }
-}
-
-void tls_peer_place(struct tls_transport *s)
-{
-    s->t.info.local = s->lower->info.local;
-    s->t.info.remote = s->lower->info.remote;
 }
 
 static char *subject_of(const X509 *x)
@@ -91,61 +84,61 @@ static struct slice first_of(struct slice lines)
     return slice_sub(lines, 0, slice_find(lines, '\n'));
 }
 
-static void read_digest(struct tls_transport *s, const X509 *x)
+enum { SHA256_BYTES = 32, SHA256_TEXT = 2 * SHA256_BYTES + 1 };
+
+static struct slice digest_of(const X509 *x, char text[SHA256_TEXT])
 {
     unsigned char digest[EVP_MAX_MD_SIZE];
-    if (X509_digest(x, EVP_sha256(), digest, NULL) == 1) {
-        for (size_t i = 0; i < 32; i++) {
-            snprintf(s->peer.sha256 + 2 * i, 3, "%02x", digest[i]);
-        }
-        s->t.info.peer_sha256 = slice_of(s->peer.sha256);
+    if (X509_digest(x, EVP_sha256(), digest, NULL) != 1) {
+        return SLICE_NONE;
     }
+    for (size_t i = 0; i < SHA256_BYTES; i++) {
+        snprintf(text + 2 * i, 3, "%02x", digest[i]);
+    }
+    return slice_of(text);
 }
 
-static void read_cert(struct tls_transport *s)
+/* The texts but the digest's are the caller's to free. */
+static void read_cert(struct tls_transport *s, struct transport_tls *tls, char digest[SHA256_TEXT])
 {
     const X509 *x = SSL_get0_peer_certificate(s->ssl);
     if (x == NULL) {
         return;
     }
-    s->t.info.peer_cert = s->context->verify && SSL_get_verify_result(s->ssl) == X509_V_OK;
-    s->peer.subject = subject_of(x);
-    s->peer.uri_sans = all_sans(x, GEN_URI);
-    s->peer.dns_sans = all_sans(x, GEN_DNS);
-    s->t.info.peer_subject = slice_of(s->peer.subject);
-    s->t.info.peer_uri_sans = slice_of(s->peer.uri_sans);
-    s->t.info.peer_dns_sans = slice_of(s->peer.dns_sans);
-    s->t.info.peer_uri_san = first_of(s->t.info.peer_uri_sans);
-    s->t.info.peer_dns_san = first_of(s->t.info.peer_dns_sans);
-    read_digest(s, x);
+    tls->peer_cert = s->context->verify && SSL_get_verify_result(s->ssl) == X509_V_OK;
+    tls->peer_subject = slice_of(subject_of(x));
+    tls->peer_uri_sans = slice_of(all_sans(x, GEN_URI));
+    tls->peer_dns_sans = slice_of(all_sans(x, GEN_DNS));
+    tls->peer_uri_san = first_of(tls->peer_uri_sans);
+    tls->peer_dns_san = first_of(tls->peer_dns_sans);
+    tls->peer_sha256 = digest_of(x, digest);
     if (s->server) {
-        s->peer.local_uri_sans = all_sans(s->context->leaf, GEN_URI);
-        s->t.info.local_uri_sans = slice_of(s->peer.local_uri_sans);
+        tls->local_uri_sans = slice_of(all_sans(s->context->leaf, GEN_URI));
     }
+}
+
+static void free_text(struct slice text)
+{
+    mem_free((void *)(uintptr_t)text.p);
 }
 
 void tls_peer_read(struct tls_transport *s)
 {
-    struct transport_info *info = &s->t.info;
     const unsigned char *alpn = NULL;
     unsigned alpn_len = 0;
+    char digest[SHA256_TEXT];
     SSL_get0_alpn_selected(s->ssl, &alpn, &alpn_len);
-    info->alpn = slice_make(alpn, alpn_len); /* lives as long as the SSL */
-    info->tls_version = SSL_version(s->ssl) == TLS1_3_VERSION ? SLICE("1.3") : SLICE("1.2");
-    info->cipher = slice_of(SSL_get_cipher_name(s->ssl));
-    info->resumed = SSL_session_reused(s->ssl) == 1;
-    if (s->server) {
-        s->peer.sni = mem_str(SSL_get_servername(s->ssl, TLSEXT_NAMETYPE_host_name));
-        info->sni = slice_of(s->peer.sni);
-    }
-    read_cert(s);
-}
-
-void tls_peer_fini(struct tls_peer *peer)
-{
-    mem_free(peer->subject);
-    mem_free(peer->uri_sans);
-    mem_free(peer->dns_sans);
-    mem_free(peer->local_uri_sans);
-    mem_free(peer->sni);
+    struct transport_tls tls = {
+        .alpn = slice_make(alpn, alpn_len),
+        .version = SSL_version(s->ssl) == TLS1_3_VERSION ? SLICE("1.3") : SLICE("1.2"),
+        .cipher = slice_of(SSL_get_cipher_name(s->ssl)),
+        .resumed = SSL_session_reused(s->ssl) == 1,
+        .sni = slice_of(s->server ? SSL_get_servername(s->ssl, TLSEXT_NAMETYPE_host_name) : s->name),
+    };
+    read_cert(s, &tls, digest);
+    transport_info_set_tls(s->t.info, &tls);
+    free_text(tls.peer_subject);
+    free_text(tls.peer_uri_sans);
+    free_text(tls.peer_dns_sans);
+    free_text(tls.local_uri_sans);
 }

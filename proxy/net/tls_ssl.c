@@ -1,10 +1,13 @@
 /* The SSL_CTX of a context, made on first use, and what the whole process sets up once. */
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "proxy/net/tls_internal.h"
+
+enum { POOLED_MIN = 8 << 10 }; /* buffers of records, which come and go with them */
 
 static bool apply(const struct tls_context *c, SSL *ssl, struct err *err)
 {
@@ -115,32 +118,23 @@ SSL_CTX *tls_context_ssl(struct tls_context *c, struct err *err)
     return ctx;
 }
 
-/* A block remembers its capacity in front of itself, because OpenSSL frees without saying a size. */
-union block {
-    size_t cap;
-    max_align_t align;
-};
-
+/* Buffers of records come and go with them and are pooled. All else lives as long as a connection, which then costs
+ * what it needs and no class more, or as long as a handshake, where malloc is the least. */
 static void *ssl_alloc(size_t n, const char *file, int line)
 {
     (void)file;
     (void)line;
-    if (n == 0) {
-        return NULL;
-    }
-    size_t cap;
-    union block *b = pool_alloc(n + sizeof *b, &cap);
-    b->cap = cap;
-    return b + 1;
+    return n == 0 ? NULL : n >= POOLED_MIN ? pool_take(n) : malloc(n);
 }
 
 static void ssl_free(void *p, const char *file, int line)
 {
     (void)file;
     (void)line;
-    if (p != NULL) {
-        union block *b = (union block *)p - 1;
-        pool_free(b, b->cap);
+    if (p != NULL && pool_size(p) >= POOLED_MIN) {
+        pool_give(p);
+    } else {
+        free(p);
     }
 }
 
@@ -153,14 +147,15 @@ static void *ssl_realloc(void *p, size_t n, const char *file, int line)
         ssl_free(p, file, line);
         return NULL;
     }
-    union block *b = (union block *)p - 1;
-    size_t old = b->cap - sizeof *b;
+    size_t old = pool_size(p);
     if (n <= old) {
         return p;
     }
     void *fresh = ssl_alloc(n, file, line);
-    memcpy(fresh, p, old);
-    ssl_free(p, file, line);
+    if (fresh != NULL) {
+        memcpy(fresh, p, old);
+        ssl_free(p, file, line);
+    }
     return fresh;
 }
 

@@ -19,7 +19,7 @@ static void tls_free(void *obj)
     tls_context_unref(&s->context);
     mem_free(s->failure);
     mem_free(s->name);
-    tls_peer_fini(&s->peer);
+    transport_info_unref(&s->t.info);
     mem_free(s);
 }
 
@@ -49,7 +49,7 @@ bool tls_fail(struct tls_transport *s, const char *reason)
 {
     if (s->failure == NULL) {
         char at[ADDR_TEXT];
-        addr_text(&s->t.info.remote, at);
+        addr_text(s->t.info->remote, at);
         s->failure = mem_alloc(sizeof *s->failure);
         err_set(s->failure, ERR_TLS, "TLS with %s%s%s%s: %s", at[0] != '\0' ? at : "peer", s->name != NULL ? " (" : "",
                 s->name != NULL ? s->name : "", s->name != NULL ? ")" : "", reason);
@@ -209,7 +209,6 @@ static void advance(struct tls_transport *s)
         return; /* transport_own comes back to it */
     }
     if (s->state == TLS_WAITING && s->lower != NULL && s->lower->open) {
-        tls_peer_place(s);
         s->state = TLS_HANDSHAKE;
     }
     if (s->state == TLS_HANDSHAKE && s->failure == NULL) {
@@ -419,8 +418,8 @@ static struct tls_transport *tls_new(struct transport *lower, struct tls_context
     buf_init(&s->cipher);
     loop_task_init(&s->deliver, tls_deliver);
     loop_task_init(&s->flush, tls_flush);
-    s->t.info.tls = true;
-    tls_peer_place(s);
+    s->t.info = lower->info->tls == NULL ? transport_info_ref(lower->info)
+                                         : transport_info_create(lower->info->local, lower->info->remote);
     transport_own(lower, &lower_events, s);
     loop_deliver(lower->loop, &s->deliver);
     return s;

@@ -9,11 +9,6 @@ enum tls_state {
     TLS_DEAD,
 };
 
-struct tls_peer { /* memory behind transport_info */
-    char *subject, *uri_sans, *dns_sans, *local_uri_sans, *sni;
-    char sha256[65];
-};
-
 struct tls_transport {
     struct transport t;
     struct transport *lower; /* NULL: it is over */
@@ -29,11 +24,8 @@ struct tls_transport {
     struct loop_task deliver, flush;
     char *name;          /* client: the peer's */
     struct err *failure; /* told by the next deliver */
-    struct tls_peer peer;
 };
 
 bool tls_fail(struct tls_transport *s, const char *reason);     /* false */
 void tls_peer_name(struct tls_transport *s, struct slice name); /* client: what to ask for and to verify */
-void tls_peer_place(struct tls_transport *s);                   /* addresses, from lower */
 void tls_peer_read(struct tls_transport *s);                    /* after the handshake: fills t.info */
-void tls_peer_fini(struct tls_peer *peer);

@@ -19,6 +19,7 @@
  */
 #pragma once
 #include "base/buf.h"
+#include "base/macros.h"
 #include "proxy/net/addr.h"
 #include "proxy/net/loop.h"
 
@@ -36,22 +37,35 @@ enum transport_close_mode {
     TRANSPORT_ABORT, /* now; TCP: reset if anything is unsent or unread */
 };
 
-/* What is known about the peer; valid while the transport lives. Slices are empty where nothing is known. */
-struct transport_info {
-    struct addr local, remote;
-    bool tls;
-    struct slice tls_version; /* "1.2", "1.3" */
+struct transport_tls { /* slices are empty where nothing is known */
+    struct slice version; /* "1.2", "1.3" */
     struct slice cipher;
     struct slice alpn;
     struct slice sni;          /* what the client asked for */
-    bool peer_cert;            /* presented and verified */
     struct slice peer_uri_san; /* first URI SAN */
     struct slice peer_dns_san; /* first DNS SAN */
     struct slice peer_subject; /* RFC 2253 */
-    struct slice peer_uri_sans, peer_dns_sans, local_uri_sans; /* all of them, with '\n' between; ours: with a peer_cert */
+    struct slice peer_uri_sans, peer_dns_sans, local_uri_sans; /* all, '\n' between; ours: with a peer_cert */
     struct slice peer_sha256;  /* of its certificate, in hexadecimal */
+    bool peer_cert;            /* presented and verified */
     bool resumed;
 };
+
+/* What is known about the peer: one object for all that is stacked on a connection, and for what outlives it. */
+struct transport_info {
+    unsigned refs;
+    const struct addr *local, *remote; /* never NULL; read through the pointer or with addr_copy only */
+    const struct transport_tls *tls;   /* NULL: in clear, or not agreed yet */
+    struct addr *late_local;
+};
+/* One reference. NULL: not known (yet). */
+struct transport_info *transport_info_create(const struct addr *local, const struct addr *remote);
+void transport_info_set_local(struct transport_info *info, const struct addr *local);
+/* Copies the texts but version and cipher, which are static. */
+void transport_info_set_tls(struct transport_info *info, const struct transport_tls *tls);
+struct transport_info *transport_info_ref(const struct transport_info *info);
+void transport_info_unref(struct transport_info **info);
+const struct transport_tls *transport_info_tls(const struct transport_info *info); /* never NULL; an empty one */
 
 struct transport_ops {
     void (*taken)(struct transport *t);
@@ -77,7 +91,7 @@ struct transport {
     size_t in_limit, out_high;
     uint32_t linger_ms; /* how long TRANSPORT_FLUSH reads and drops what still comes, once all is sent */
     uint64_t bytes_in, bytes_out;
-    struct transport_info info;
+    struct transport_info *info; /* set by the kind, unreferenced by it when its memory goes */
     struct loop_task notify; /* transport_own's; see transport_init */
 };
 

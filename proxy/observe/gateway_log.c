@@ -303,8 +303,8 @@ static void put_request(struct writer *w, const struct record *r)
     w->ops->truth(w, "isRequestSuccess", r->status != 0 && r->status < 400);
     w->ops->number(w, "totalTime", span_ms(r->start_us, r->end_us));
     w->ops->text(w, "category", SLICE("GatewayLogs"));
-    if (r->downstream != NULL && r->downstream->remote.len > 0) {
-        put_text(w, "callerIpAddress", slice_of(addr_ip_text(&r->downstream->remote, ip)));
+    if (r->downstream != NULL && r->downstream->remote->len > 0) {
+        put_text(w, "callerIpAddress", slice_of(addr_ip_text(r->downstream->remote, ip)));
     }
     w->ops->time(w, "timeGenerated", r->start_wall_us);
     put_text(w, "region", r->region);
@@ -349,8 +349,8 @@ static void put_all(struct writer *w, const struct record *r)
     put_text(w, "clientProtocol", protocol_name(r->version));
     put_text(w, "backendProtocol", r->reached_upstream ? protocol_name(r->upstream_version) : SLICE_NONE);
     put_text(w, "apiRevision", r->api_revision);
-    if (r->downstream != NULL && r->downstream->tls) {
-        put_text(w, "clientTlsVersion", r->downstream->tls_version);
+    if (r->downstream != NULL && r->downstream->tls != NULL) {
+        put_text(w, "clientTlsVersion", r->downstream->tls->version);
     }
     put_errors(w, r);
     if (r->reached_upstream) {

@@ -9,12 +9,12 @@ static const struct addr no_addr = {.len = 0};
 
 static const struct addr *local(const struct record *r)
 {
-    return r->downstream == NULL ? &no_addr : &r->downstream->local;
+    return r->downstream == NULL ? &no_addr : r->downstream->local;
 }
 
 static const struct addr *direct(const struct record *r)
 {
-    return r->downstream == NULL ? &no_addr : &r->downstream->remote;
+    return r->downstream == NULL ? &no_addr : r->downstream->remote;
 }
 
 /* Behind a trusted proxy the client is another than the peer. */
@@ -131,15 +131,16 @@ static void eval_host_port(const struct operator* op, const struct record *r, st
 static void eval_sni(const struct operator* op, const struct record *r, struct value *v)
 {
     (void)op;
-    value_text(v, r->downstream == NULL ? SLICE_NONE : r->downstream->sni);
+    value_text(v, transport_info_tls(r->downstream)->sni);
 }
 
 /* Envoy prints OpenSSL's name of the version. */
 static void eval_tls_version(const struct operator* op, const struct record *r, struct value *v)
 {
     (void)op;
-    if (r->downstream != NULL && r->downstream->tls && r->downstream->tls_version.n > 0) {
-        int n = snprintf(v->scratch, sizeof v->scratch, "TLSv%.*s", SLICE_ARG(r->downstream->tls_version));
+    struct slice version = transport_info_tls(r->downstream)->version;
+    if (version.n > 0) {
+        int n = snprintf(v->scratch, sizeof v->scratch, "TLSv%.*s", SLICE_ARG(version));
         value_text(v, slice_make(v->scratch, (size_t)n));
     }
 }
@@ -147,25 +148,25 @@ static void eval_tls_version(const struct operator* op, const struct record *r, 
 static void eval_tls_cipher(const struct operator* op, const struct record *r, struct value *v)
 {
     (void)op;
-    value_text(v, r->downstream == NULL ? SLICE_NONE : r->downstream->cipher);
+    value_text(v, transport_info_tls(r->downstream)->cipher);
 }
 
 static void eval_uri_san(const struct operator* op, const struct record *r, struct value *v)
 {
     (void)op;
-    value_text(v, r->downstream == NULL ? SLICE_NONE : r->downstream->peer_uri_san);
+    value_text(v, transport_info_tls(r->downstream)->peer_uri_san);
 }
 
 static void eval_dns_san(const struct operator* op, const struct record *r, struct value *v)
 {
     (void)op;
-    value_text(v, r->downstream == NULL ? SLICE_NONE : r->downstream->peer_dns_san);
+    value_text(v, transport_info_tls(r->downstream)->peer_dns_san);
 }
 
 static void eval_subject(const struct operator* op, const struct record *r, struct value *v)
 {
     (void)op;
-    value_text(v, r->downstream == NULL ? SLICE_NONE : r->downstream->peer_subject);
+    value_text(v, transport_info_tls(r->downstream)->peer_subject);
 }
 
 /* What cannot change while the process runs is read once; `argument` then holds the value. */

@@ -213,7 +213,7 @@ static bool speaks_h2(const struct host *h, const struct transport *t)
     case UPSTREAM_AUTO:
         break;
     }
-    return slice_eq(t->info.alpn, SLICE("h2"));
+    return slice_eq(transport_info_tls(t->info)->alpn, SLICE("h2"));
 }
 
 static void on_dialled(void *ctx, struct transport **t)

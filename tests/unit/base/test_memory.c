@@ -68,6 +68,40 @@ static void a_pool_takes_back_what_it_gave(void **state)
     pool_trim();
 }
 
+static void a_pool_block_goes_back_without_its_size(void **state)
+{
+    (void)state;
+    for (int round = 0; round < 3; round++) {
+        for (size_t n = 1; n < 300000; n = n * 5 / 4 + 1) {
+            unsigned char *classed = pool_take(n), *exact = pool_take_exact(n);
+            assert_true(pool_size(classed) >= n && pool_size(exact) >= n);
+            memset(classed, 1, n);
+            memset(exact, 2, n);
+            assert_int_equal(classed[n - 1], 1);
+            pool_give(round == 1 ? exact : classed);
+            pool_give(round == 1 ? classed : exact);
+        }
+    }
+    pool_give(NULL);
+    pool_trim();
+}
+
+static void an_error_is_kept_only_where_there_is_one(void **state)
+{
+    (void)state;
+    struct err err;
+    err_clear(&err);
+    assert_null(err_keep(&err));
+    assert_int_equal(err_kept(NULL)->kind, ERR_NONE);
+    err_set(&err, ERR_RESET, "gone");
+    err.retry = ERR_RETRY_ALWAYS;
+    struct err *kept = err_keep(&err);
+    assert_int_equal(err_kept(kept)->kind, ERR_RESET);
+    assert_int_equal(err_kept(kept)->retry, ERR_RETRY_ALWAYS);
+    assert_string_equal(err_kept(kept)->text, "gone");
+    mem_free(kept);
+}
+
 static unsigned freed;
 
 static void count_free(void *value)
@@ -204,6 +238,8 @@ int main(void)
         cmocka_unit_test(an_arena_gives_aligned_memory_until_it_is_reset),
         cmocka_unit_test(a_small_first_block_still_holds_the_arena),
         cmocka_unit_test(a_pool_takes_back_what_it_gave),
+        cmocka_unit_test(a_pool_block_goes_back_without_its_size),
+        cmocka_unit_test(an_error_is_kept_only_where_there_is_one),
         cmocka_unit_test(a_map_keeps_order_and_frees_what_it_owns),
         cmocka_unit_test(a_map_of_colliding_neighbours_loses_nothing_when_others_go),
         cmocka_unit_test(a_list_is_a_ring_that_nodes_leave_by_themselves),

@@ -170,7 +170,7 @@ static int set_up(void **state)
     client_open = false;
     transport_own(client_lower, &waiting, NULL);
     settle_ms(30);
-    assert_true(client_open && slice_eq(client_lower->info.alpn, SLICE("h2")));
+    assert_true(client_open && slice_eq(transport_info_tls(client_lower->info)->alpn, SLICE("h2")));
     call_over(&sidecar, client_lower, true);
     settle();
     memset(outer, 0, sizeof outer);

@@ -105,9 +105,9 @@ static void a_handshake_opens_both_ends_and_says_who_is_there(void **state)
     sc.n_alpn = 1;
     pair_start(&p, *state, cc, sc);
     RUN_UNTIL(*state, both_open(&p));
-    const struct transport_info *ci = &p.client.t->info, *si = &p.server.t->info;
-    assert_true(ci->tls && ci->peer_cert);
-    assert_true(slice_eq(ci->tls_version, SLICE("1.3")));
+    const struct transport_tls *ci = p.client.t->info->tls, *si = p.server.t->info->tls;
+    assert_true(ci != NULL && ci->peer_cert);
+    assert_true(slice_eq(ci->version, SLICE("1.3")));
     assert_true(slice_eq(ci->alpn, SLICE("http/1.1")));
     assert_true(slice_eq(si->alpn, SLICE("http/1.1")));
     assert_true(slice_eq(si->sni, SLICE("good.example")));
@@ -150,7 +150,7 @@ static void every_size_of_delivery_works(void **state)
             RUN_UNTIL(*state, p.client.eof);
             assert_true(owner_has(&p.client, "answer"));
             assert_false(p.client.t->in_truncated);
-            assert_true(slice_eq(p.client.t->info.tls_version, version == 0x0303 ? SLICE("1.2") : SLICE("1.3")));
+            assert_true(slice_eq(transport_info_tls(p.client.t->info)->version, version == 0x0303 ? SLICE("1.2") : SLICE("1.3")));
             pair_end(&p);
         }
     }
@@ -286,7 +286,7 @@ static void without_verification_any_certificate_will_do(void **state)
     struct pair p;
     pair_start(&p, *state, (struct tls_config){.verify = false}, server_config(&self));
     RUN_UNTIL(*state, both_open(&p));
-    assert_false(p.client.t->info.peer_cert);
+    assert_false(transport_info_tls(p.client.t->info)->peer_cert);
     pair_end(&p);
     cert_free(&self);
 }
@@ -301,8 +301,8 @@ static void a_client_certificate_is_verified_and_named(void **state)
     struct pair p;
     pair_start(&p, *state, cc, sc);
     RUN_UNTIL(*state, both_open(&p));
-    assert_true(p.server.t->info.peer_cert);
-    assert_true(slice_eq(p.server.t->info.peer_uri_san, SLICE("spiffe://td/ns/client")));
+    assert_true(transport_info_tls(p.server.t->info)->peer_cert);
+    assert_true(slice_eq(transport_info_tls(p.server.t->info)->peer_uri_san, SLICE("spiffe://td/ns/client")));
     pair_end(&p);
 
     struct tls_san_match rule = {TLS_SAN_URI, TLS_MATCH_EXACT, SLICE("spiffe://td/ns/other"), false};
@@ -333,7 +333,7 @@ static void an_absent_client_certificate_is_refused_where_required(void **state)
         sc.require_client_cert = false; /* asked for, but optional */
         pair_start(&p, *state, cc, sc);
         RUN_UNTIL(*state, both_open(&p));
-        assert_false(p.server.t->info.peer_cert);
+        assert_false(transport_info_tls(p.server.t->info)->peer_cert);
         pair_end(&p);
     }
 }
@@ -718,8 +718,8 @@ static void s_client_talks_to_our_server(void **state)
     struct owner server;
     owner_init(&server, tls_transport_server(socket_transport_create(loop, fd, &at), context));
     RUN_UNTIL(loop, server.opened);
-    assert_true(slice_eq(server.t->info.alpn, SLICE("h2")));
-    assert_true(slice_eq(server.t->info.sni, SLICE("good.example")));
+    assert_true(slice_eq(transport_info_tls(server.t->info)->alpn, SLICE("h2")));
+    assert_true(slice_eq(transport_info_tls(server.t->info)->sni, SLICE("good.example")));
     assert_int_equal(write(to, "hello\n", 6), 6);
     RUN_UNTIL(loop, owner_has(&server, "hello\n"));
     owner_say_str(&server, "welcome\n");

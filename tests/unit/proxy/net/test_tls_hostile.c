@@ -131,7 +131,7 @@ static bool resumes(struct loop *loop, struct tls_context *sc, int version)
     bare_start(&b, loop, sc, version, caught);
     bare_handshake(&b);
     bool resumed = SSL_session_reused(b.ssl) == 1;
-    assert_true(resumed == b.server.t->info.resumed);
+    assert_true(resumed == transport_info_tls(b.server.t->info)->resumed);
     bare_end(&b);
     return resumed;
 }

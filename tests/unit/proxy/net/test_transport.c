@@ -506,8 +506,8 @@ static void a_dial_opens_and_sends_what_was_written_before(void **state)
     loop_turn(loop, false);
     char text[8];
     assert_int_equal(recv(fd, text, 5, MSG_WAITALL), 5);
-    assert_true(addr_same_ip(&o.t->info.local, &how.source));
-    assert_true(addr_port(&o.t->info.local) != 0);
+    assert_true(addr_same_ip(o.t->info->local, &how.source));
+    assert_true(addr_port(o.t->info->local) != 0);
     assert_int_equal(o.n_opened, 1);
     owner_fini(&o);
     close(fd);
@@ -635,12 +635,38 @@ static void forwarded_bytes_are_not_overwritten_by_the_next_read(void **state)
     }
 }
 
+static void facts_of_a_peer_outlive_its_transport_and_are_one_object(void **state)
+{
+    (void)state;
+    struct addr remote, local, copy = {.len = 0};
+    char text[ADDR_TEXT];
+    assert_true(addr_parse(&remote, SLICE("192.0.2.7"), 4711, NULL) && addr_parse(&local, SLICE("2001:db8::1"), 80, NULL));
+    struct transport_info *info = transport_info_create(NULL, &remote), *second = transport_info_ref(info);
+    assert_int_equal(info->local->len, 0);
+    transport_info_set_local(info, &local);
+    char alpn[] = "h2", name[] = "api.test";
+    struct transport_tls tls = {.version = SLICE("1.3"), .alpn = slice_of(alpn), .sni = slice_of(name)};
+    transport_info_set_tls(info, &tls);
+    alpn[0] = name[0] = '?';
+    transport_info_unref(&info);
+    assert_null(info);
+    assert_string_equal(addr_text(second->local, text), "[2001:db8::1]:80");
+    addr_copy(&copy, second->remote);
+    assert_string_equal(addr_text(&copy, text), "192.0.2.7:4711");
+    assert_true(slice_eq(transport_info_tls(second)->alpn, SLICE("h2")));
+    assert_true(slice_eq(transport_info_tls(second)->sni, SLICE("api.test")));
+    assert_int_equal(transport_info_tls(second)->peer_subject.n, 0);
+    transport_info_unref(&second);
+    assert_int_equal(transport_info_tls(NULL)->alpn.n, 0);
+}
+
 #define ON_LOOP(test) cmocka_unit_test_setup_teardown(test, given_loop, drop_loop)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(addresses_are_parsed_and_printed),
+        cmocka_unit_test(facts_of_a_peer_outlive_its_transport_and_are_one_object),
         cmocka_unit_test(pipes_may_be_abstract),
         cmocka_unit_test(equal_addresses_have_ip_and_port_in_common),
         ON_LOOP(what_is_written_on_one_end_arrives_on_the_other),

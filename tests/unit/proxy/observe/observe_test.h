@@ -8,6 +8,8 @@
 struct sample {
     struct arena *arena;
     struct head request, response, trailers;
+    struct addr local, remote;
+    struct transport_tls tls;
     struct transport_info info;
     struct record record;
 };
@@ -32,11 +34,11 @@ static inline void sample_init(struct sample *s)
     head_add(&s->response, SLICE("content-type"), SLICE("text/plain"));
     head_init(&s->trailers, s->arena);
     head_add(&s->trailers, SLICE("grpc-status"), SLICE("14"));
-    addr_parse(&s->info.local, SLICE("10.0.0.1"), 8443, NULL);
-    addr_parse(&s->info.remote, SLICE("::1"), 40000, NULL);
-    s->info.tls = true;
-    s->info.tls_version = SLICE("1.3");
-    s->info.sni = SLICE("api.test");
+    addr_parse(&s->local, SLICE("10.0.0.1"), 8443, NULL);
+    addr_parse(&s->remote, SLICE("::1"), 40000, NULL);
+    s->tls.version = SLICE("1.3");
+    s->tls.sni = SLICE("api.test");
+    s->info = (struct transport_info){.local = &s->local, .remote = &s->remote, .tls = &s->tls};
     struct record *r = &s->record;
     r->start_wall_us = 1767323045678901; /* 2026-01-02T03:04:05.678901Z */
     r->start_us = 1000000;

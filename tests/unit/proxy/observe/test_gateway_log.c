@@ -29,8 +29,8 @@ static const char *render(void (*how)(const struct record *r, struct line *out),
 static void seed_init(struct sample *s)
 {
     sample_init(s);
-    addr_parse(&s->info.remote, SLICE("172.17.0.1"), 40000, NULL);
-    s->info.tls_version = SLICE("1.2");
+    addr_parse(&s->remote, SLICE("172.17.0.1"), 40000, NULL);
+    s->tls.version = SLICE("1.2");
     struct record *r = &s->record;
     r->apim = true;
     r->start_wall_us = 1631631535494000; /* 2021-09-14T14:58:55.494Z */
