@@ -45,7 +45,19 @@ struct apim_backend {
     struct slice name, cluster, base_path, authority, url, closed;
     const struct apim_credential *headers, *query;
     size_t n_headers, n_query;
+    struct slice other_cluster[2]; /* for APIM_HTTP2, APIM_HTTP2_OR_1; empty: the same */
 };
+
+/* What a specification gives as an answer of one operation: for mock-response. */
+struct apim_example {
+    unsigned status; /* 0: the default response */
+    struct slice type, body;
+};
+struct apim_examples {
+    const struct apim_example *items;
+    size_t n;
+};
+struct apim_examples apim_operation_examples(const struct apim_operation *operation);
 
 /* ---- policy programs ---- */
 
@@ -67,6 +79,14 @@ enum apim_op {
     APIM_OP_BASIC,
     APIM_OP_LIMIT,
     APIM_OP_NOTE, /* nothing to see from outside */
+    APIM_OP_ENTER,
+    APIM_OP_LEAVE,
+    APIM_OP_MOCK,
+    APIM_OP_REPLACE,
+    APIM_OP_REDIRECT_URLS,
+    APIM_OP_JSONP,
+    APIM_OP_TO_XML,
+    APIM_OP_TO_JSON,
 };
 enum apim_section { APIM_INBOUND, APIM_BACKEND, APIM_OUTBOUND, APIM_ON_ERROR, APIM_SECTIONS };
 enum apim_exists { APIM_OVERRIDE, APIM_SKIP, APIM_APPEND, APIM_DELETE };
@@ -115,11 +135,48 @@ struct apim_cors {
     uint32_t max_age_s;
 };
 
+struct apim_narrow { /* counted besides, for one API or operation */
+    struct slice api_id, api_name, operation_id; /* empty: does not matter */
+    uint32_t calls, period_s;
+};
 struct apim_limit { /* rate-limit, quota */
     bool quota;
     uint32_t calls, period_s;
     uint64_t hash; /* of the instruction: its program's name and its place */
     struct slice retry_after, remaining, total; /* header names in lower case; empty: none */
+    const struct apim_narrow *narrower;
+    size_t n_narrower;
+};
+
+struct apim_enter { /* limit-concurrency */
+    uint64_t key;
+    uint32_t most;
+};
+enum { APIM_HELD_MAX = 8 }; /* of them around one place */
+
+enum apim_http { APIM_HTTP1, APIM_HTTP2, APIM_HTTP2_OR_1 };
+struct apim_forward {
+    uint32_t timeout_ms; /* until the response's head */
+    enum apim_http http;
+    bool follows_redirects, keeps_body, fails_on_error;
+};
+
+struct apim_mock {
+    unsigned status;
+    struct slice type; /* empty: any */
+};
+
+struct apim_replace {
+    struct slice from;
+    struct apim_value to;
+};
+
+struct apim_to_xml {
+    bool only_json, consider_accept;
+    struct slice separator, prefix, block; /* the last two may be empty */
+};
+struct apim_to_json {
+    bool only_xml, consider_accept, always_array;
 };
 
 struct apim_instruction {
@@ -127,8 +184,11 @@ struct apim_instruction {
     uint32_t line;
     struct slice policy_id;
     union {
-        uint32_t timeout_s;  /* FORWARD */
-        struct slice text;   /* SET_BACKEND: resource name; CLOSED: reason; SET_METHOD: method; NOTE: policy */
+        struct apim_forward forward; /* FORWARD */
+        struct apim_enter enter;     /* ENTER */
+        struct apim_mock mock;       /* MOCK */
+        struct apim_to_json to_json; /* TO_JSON */
+        struct slice text; /* SET_BACKEND: resource name; CLOSED: reason; SET_METHOD: method; NOTE: policy; JSONP: parameter */
         struct {             /* SET_STATUS */
             unsigned code;
             struct slice reason;
@@ -144,6 +204,8 @@ struct apim_instruction {
         const struct apim_check_header *check;
         const struct apim_cors *cors;
         const struct apim_limit *limit;
+        const struct apim_replace *replace;
+        const struct apim_to_xml *to_xml;
     };
 };
 struct apim_program {

@@ -201,6 +201,8 @@ struct apim_object *apim_backend_create(struct reader *r, const Egret__Apim__V1_
     b->cluster = read_text(r, m->cluster);
     b->url = read_text(r, m->url);
     b->closed = read_text(r, m->closed);
+    b->other_cluster[0] = read_text(r, m->http2_cluster);
+    b->other_cluster[1] = read_text(r, m->http2_or_1_cluster);
     b->n_headers = m->n_headers;
     b->n_query = m->n_query;
     if (b->closed.n == 0 && b->cluster.n == 0) {
@@ -209,6 +211,8 @@ struct apim_object *apim_backend_create(struct reader *r, const Egret__Apim__V1_
     }
     if (b->closed.n == 0) {
         read_need(r, TYPE_CLUSTER, b->cluster);
+        need_named(r, TYPE_CLUSTER, m->http2_cluster);
+        need_named(r, TYPE_CLUSTER, m->http2_or_1_cluster);
     }
     if (!read_header_value(r, "base_path", m->base_path, &b->base_path) ||
         !read_header_value(r, "authority", m->authority, &b->authority) ||
@@ -221,6 +225,52 @@ struct apim_object *apim_backend_create(struct reader *r, const Egret__Apim__V1_
 
 /* ---- APIs ---- */
 
+struct apim_examples apim_operation_examples(const struct apim_operation *operation)
+{
+    const struct apim_examples *all = operation->conf.user;
+    return all == NULL ? (struct apim_examples){NULL, 0} : *all;
+}
+
+static void free_examples(void *arena)
+{
+    struct arena *a = arena;
+    arena_destroy(&a);
+}
+
+/* In an arena of their own, which most APIs do without; it goes with the API. */
+static void read_examples(const Egret__Apim__V1__Operation *o, struct apim_api_conf *api,
+                          struct apim_operation_conf *out)
+{
+    if (o->n_examples == 0) {
+        return;
+    }
+    if (api->user == NULL) {
+        api->user = arena_create(0);
+        api->free_user = free_examples;
+    }
+    struct arena *arena = api->user;
+    struct apim_examples *all = arena_alloc(arena, sizeof *all);
+    struct apim_example *items = arena_alloc(arena, o->n_examples * sizeof *items);
+    for (size_t i = 0; i < o->n_examples; i++) {
+        items[i] = (struct apim_example){.status = o->examples[i]->status,
+                                         .type = arena_slice(arena, slice_of(o->examples[i]->content_type)),
+                                         .body = arena_slice(arena, slice_of(o->examples[i]->body))};
+    }
+    *all = (struct apim_examples){items, o->n_examples};
+    out->user = all;
+}
+
+static bool check_examples(struct reader *r, const Egret__Apim__V1__Operation *o)
+{
+    for (size_t i = 0; i < o->n_examples; i++) {
+        struct slice type;
+        if (!read_header_value(r, "examples.content_type", o->examples[i]->content_type, &type)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static void read_operations(struct reader *r, const Egret__Apim__V1__Api *m, struct apim_api_conf *conf)
 {
     struct apim_operation_conf *list = arena_zalloc(r->scratch, (m->n_operations + 1) * sizeof *list);
@@ -231,6 +281,7 @@ static void read_operations(struct reader *r, const Egret__Apim__V1__Api *m, str
                                                .template = slice_of(o->url_template),
                                                .program = slice_of(o->program),
                                                .closed = slice_of(o->closed)};
+        read_examples(o, conf, &list[i]);
         if (o->closed[0] == '\0' && m->closed[0] == '\0') {
             need_named(r, TYPE_PROGRAM, o->program);
         }
@@ -256,6 +307,11 @@ struct apim_api *apim_api_read(struct reader *r, const Egret__Apim__V1__Api *m)
     if (m->name[0] == '\0') {
         read_required(r, "name");
         return NULL;
+    }
+    for (size_t i = 0; i < m->n_operations; i++) {
+        if (!check_examples(r, m->operations[i])) {
+            return NULL;
+        }
     }
     struct apim_api_conf conf = {
         .name = slice_of(m->name),
@@ -294,6 +350,9 @@ struct apim_api *apim_api_read(struct reader *r, const Egret__Apim__V1__Api *m)
         need_named(r, TYPE_PROGRAM, m->api_program);
     }
     struct apim_api *api = apim_api_create(&conf, r->err);
+    if (api == NULL && conf.user != NULL) {
+        conf.free_user(conf.user);
+    }
     if (api == NULL && r->err != NULL) {
         struct slice text = slice_of(r->err->text); /* begins with the name, which whoever refuses puts there anyway */
         size_t skip = slice_starts_with(text, conf.name) ? conf.name.n + 2 : 0;

@@ -1,5 +1,6 @@
 /*
- * apim_counters: how often something was used in the window that runs now; rate-limit and quota. One table for the whole
+ * apim_counters: how often something was used in the window that runs now (rate-limit, quota), and how many are at
+ * something at this moment (limit-concurrency). One table for the whole
  * process, handed from one apim_set to the next, so that a changed configuration forgets nothing. Any worker may count:
  * no locks, one atomic word a counter. References are counted on the main thread only.
  */
@@ -25,3 +26,7 @@ struct apim_used {
 };
 /* Counts one use. false: it was one too many, and does not count. */
 bool apim_counters_use(struct apim_counters *c, const struct apim_use *use, struct apim_used *out);
+
+/* Goes in unless `most` are in already. Whoever went in leaves once, with the same table. */
+bool apim_counters_enter(struct apim_counters *c, uint64_t key, uint32_t most);
+void apim_counters_leave(struct apim_counters *c, uint64_t key);

@@ -6,8 +6,8 @@
 
 /* ---- parts ---- */
 
-static bool read_values(struct reader *r, Egret__Apim__V1__Value *const *list, size_t n, bool one_line,
-                        const struct apim_value **out)
+bool apim_values_read(struct reader *r, Egret__Apim__V1__Value *const *list, size_t n, bool one_line,
+                      const struct apim_value **out)
 {
     struct apim_value *values = read_list(r, n, sizeof *values);
     for (size_t i = 0; i < n; i++) {
@@ -28,7 +28,7 @@ static bool read_set_header(struct reader *r, const Egret__Apim__V1__SetHeader *
     out->action = EXISTS[m->action];
     out->n = m->n_values;
     return read_header_name(r, "name", m->name, &out->name) &&
-           read_values(r, m->values, m->n_values, true, &out->values);
+           apim_values_read(r, m->values, m->n_values, true, &out->values);
 }
 
 static bool read_set_query(struct reader *r, const Egret__Apim__V1__SetQueryParameter *m, struct apim_set_value *out)
@@ -37,7 +37,7 @@ static bool read_set_query(struct reader *r, const Egret__Apim__V1__SetQueryPara
     out->n = m->n_values;
     out->name = read_text(r, m->name);
     return (out->name.n > 0 || read_required(r, "name")) &&
-           read_values(r, m->values, m->n_values, false, &out->values);
+           apim_values_read(r, m->values, m->n_values, false, &out->values);
 }
 
 static bool read_status(struct reader *r, const Egret__Apim__V1__SetStatus *m, unsigned *code, struct slice *reason)
@@ -105,7 +105,7 @@ static bool read_check_header(struct reader *r, const Egret__Apim__V1__CheckHead
         return read_fail(r, "code", ERR_INPUT, "must be from 200 to 599");
     }
     return read_header_name(r, "name", m->name, &out->name) &&
-           read_values(r, m->values, m->n_values, true, &out->values);
+           apim_values_read(r, m->values, m->n_values, true, &out->values);
 }
 
 static bool read_texts(struct reader *r, const char *field, char *const *list, size_t n, struct apim_texts *out)
@@ -185,35 +185,12 @@ static bool read_rewrite(struct reader *r, const Egret__Apim__V1__RewriteUri *m,
            (m->uri_template[0] == '/' || read_fail(r, "uri_template", ERR_INPUT, "must begin with a slash"));
 }
 
-static bool read_optional_name(struct reader *r, const char *field, const char *text, struct slice *out)
-{
-    return text[0] == '\0' || read_header_name(r, field, text, out);
-}
-
-static bool read_limit(struct reader *r, const Egret__Apim__V1__Instruction *m, struct apim_instruction *out)
-{
-    struct apim_limit *l = arena_zalloc(r->arena, sizeof *l);
-    bool quota = m->op_case == EGRET__APIM__V1__INSTRUCTION__OP_QUOTA;
-    out->op = APIM_OP_LIMIT;
-    out->limit = l;
-    l->quota = quota;
-    l->calls = quota ? m->quota->calls : m->rate_limit->calls;
-    l->period_s = quota ? m->quota->renewal_period_s : m->rate_limit->renewal_period_s;
-    l->retry_after = SLICE("retry-after");
-    if (l->calls == 0 || (!quota && l->period_s == 0)) {
-        return read_fail(r, l->calls == 0 ? "calls" : "renewal_period_s", ERR_INPUT, "must not be 0");
-    }
-    return quota || (read_optional_name(r, "retry_after_header", m->rate_limit->retry_after_header, &l->retry_after) &&
-                     read_optional_name(r, "remaining_calls_header", m->rate_limit->remaining_calls_header, &l->remaining) &&
-                     read_optional_name(r, "total_calls_header", m->rate_limit->total_calls_header, &l->total));
-}
-
 static bool read_guard(struct reader *r, const Egret__Apim__V1__Instruction *m, struct apim_instruction *out)
 {
     switch ((int)m->op_case) {
     case EGRET__APIM__V1__INSTRUCTION__OP_RATE_LIMIT:
     case EGRET__APIM__V1__INSTRUCTION__OP_QUOTA:
-        return read_limit(r, m, out);
+        return apim_limit_read(r, m, out);
     case EGRET__APIM__V1__INSTRUCTION__OP_IP_FILTER: {
         struct apim_ip_filter *f = arena_zalloc(r->arena, sizeof *f);
         out->op = APIM_OP_IP_FILTER;
@@ -238,8 +215,8 @@ static bool read_guard(struct reader *r, const Egret__Apim__V1__Instruction *m, 
         out->values = pair;
         return read_basic(r, m->authentication_basic, pair);
     }
-    default: /* one that this version does not know: running the rest without it would change what the document says */
-        return read_fail(r, NULL, ERR_UNSUPPORTED, "unknown instruction (line %u of the policy)", m->line);
+    default:
+        return apim_step_read(r, m, out);
     }
 }
 
@@ -272,7 +249,7 @@ static bool read_instruction(struct reader *r, const Egret__Apim__V1__Instructio
         return true;
     case EGRET__APIM__V1__INSTRUCTION__OP_FORWARD_REQUEST:
         out->op = APIM_OP_FORWARD;
-        out->timeout_s = m->forward_request->timeout_s;
+        apim_forward_read(m->forward_request, &out->forward);
         return true;
     case EGRET__APIM__V1__INSTRUCTION__OP_SET_BACKEND_SERVICE:
         return read_backend(r, m->set_backend_service, out);
@@ -312,12 +289,25 @@ struct section {
     size_t n;
 };
 
+/* limit-concurrency: every one that is entered is left in the same section, the innermost first. */
+static bool check_nesting(struct reader *r, enum apim_op op, unsigned *depth)
+{
+    if (op == APIM_OP_ENTER && ++*depth > APIM_HELD_MAX) {
+        return read_fail(r, "enter_limit", ERR_LIMIT, "more than %d inside each other", APIM_HELD_MAX);
+    }
+    if (op == APIM_OP_LEAVE && (*depth)-- == 0) {
+        return read_fail(r, "leave_limit", ERR_INPUT, "nothing was entered");
+    }
+    return true;
+}
+
 static bool read_section(struct reader *r, const struct section *from, struct apim_program *p, enum apim_section which)
 {
+    unsigned depth = 0;
     struct apim_instruction *code = read_list(r, from->n, sizeof *code);
     for (size_t i = 0; i < from->n; i++) {
         size_t mark = read_push_at(r, from->field, i);
-        if (!read_instruction(r, from->list[i], &code[i])) {
+        if (!read_instruction(r, from->list[i], &code[i]) || !check_nesting(r, code[i].op, &depth)) {
             return false;
         }
         if (code[i].op == APIM_OP_LIMIT) { /* the counter lives on when the program comes again */
@@ -328,7 +318,7 @@ static bool read_section(struct reader *r, const struct section *from, struct ap
     }
     p->sections[which].code = code;
     p->sections[which].n = from->n;
-    return true;
+    return depth == 0 || read_fail(r, from->field, ERR_INPUT, "an enter_limit without its leave_limit");
 }
 
 struct apim_object *apim_program_create(struct reader *r, const Egret__Apim__V1__PolicyProgram *m)

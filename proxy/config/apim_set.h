@@ -56,4 +56,11 @@ struct apim_object *apim_program_create(struct reader *r, const Egret__Apim__V1_
 /* What they share: an object with that name; a value, for a header if one_line. */
 struct apim_object *apim_object_create(struct reader *r, const char *name);
 bool apim_value_read(struct reader *r, const Egret__Apim__V1__Value *m, bool one_line, struct apim_value *out);
+/* A list of values; apim_program.c. */
+bool apim_values_read(struct reader *r, Egret__Apim__V1__Value *const *list, size_t n, bool one_line,
+                      const struct apim_value **out);
+/* apim_steps.c: instructions without a place in apim_program.c. false also for one that is not known at all. */
+bool apim_step_read(struct reader *r, const Egret__Apim__V1__Instruction *m, struct apim_instruction *out);
+bool apim_limit_read(struct reader *r, const Egret__Apim__V1__Instruction *m, struct apim_instruction *out);
+void apim_forward_read(const Egret__Apim__V1__ForwardRequest *m, struct apim_forward *out);
 struct apim_api *apim_api_read(struct reader *r, const Egret__Apim__V1__Api *m); /* keeps nothing of r->arena */

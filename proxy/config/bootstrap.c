@@ -119,13 +119,15 @@ static void read_limits(struct config_bootstrap *b, const Egret__Config__V1__Lim
                                     .requests_per_second = m->requests_per_second,
                                     .max_memory_bytes = m->max_memory_bytes,
                                     .max_request_body_bytes = m->max_request_body_bytes,
-                                    .max_response_body_bytes = m->max_response_body_bytes};
+                                    .max_response_body_bytes = m->max_response_body_bytes,
+                                    .max_buffered_body_bytes = m->max_buffered_body_bytes};
     }
     default_to(&l->max_connections, 65536);
     default_to(&l->lingering_close_ms, 1000);
     default_to(&l->early_response_discard_bytes, 65536);
     default_to(&l->max_uri_bytes, 16384);
     default_to(&l->max_chunk_extension_bytes, 256);
+    default_to(&l->max_buffered_body_bytes, 2 << 20);
 }
 
 static bool read_bootstrap_extension(struct reader *r, struct config_bootstrap *b, const pb_extension *e)

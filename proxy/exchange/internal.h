@@ -129,6 +129,13 @@ struct request {
     bool own_body_sent;    /* a filter's body went upstream instead of the client's */
     bool body_taken;       /* some of the request's body is gone: it cannot be repeated */
     bool request_done;     /* its end has been passed on */
+    bool keeps_body;       /* what has gone of it is in `kept`, and can be sent again */
+    bool no_body;          /* a redirect made it a GET */
+    bool up_head_sent;     /* of a request whose body goes through stages */
+    uint8_t redirects;     /* followed so far */
+    size_t keep_limit;
+    struct buf kept;
+    struct head *late_head; /* of a response whose body goes through stages; waits for the first of it */
     bool up_over;          /* closed in order; bytes of it may still wait for room downstream */
     uint64_t timeout_ms;   /* the route's, until the request has been received and it runs */
     uint64_t idle_ms;
@@ -168,10 +175,23 @@ bool retry_after_failure(struct request *r, const struct err *why, bool connecte
 void retry_aim(const struct request *r, struct acquire_request *request);
 void retry_watch(struct request *r);     /* a try is under way: its time runs from the request's end on */
 bool retry_timed_out(const struct request *r);
-size_t retry_pump(struct request *r);    /* the request's body, remembering it */
-bool retry_has_kept(const struct request *r);
-void retry_send_kept(struct request *r, bool end);
+void retry_lost_body(struct request *r); /* it was too long to be kept */
 void retry_end(struct request *r);       /* no more of it */
+
+/* replay.c */
+void replay_begin(struct request *r, size_t limit); /* what goes of the body is kept from now on */
+void replay_end(struct request *r);
+void replay_keep(struct request *r, const struct buf *bytes, size_t n); /* the first n of them have gone */
+size_t replay_pump(struct request *r);                                  /* pump() of the request */
+void replay_send(struct request *r, bool end);                          /* what is kept, upstream */
+bool replay_redirect(struct request *r, const struct head *head);       /* true: not the answer */
+
+/* body.c: bodies through stages. false: there are none */
+bool body_begin_request(struct request *r);
+bool body_begin_response(struct request *r, struct head *head);
+void body_pump_request(struct request *r);
+void body_pump_response(struct request *r);
+void body_drop_request(struct request *r);
 
 /* timers.c */
 void timers_init(struct request *r);

@@ -31,6 +31,8 @@ void request_enter(struct request *r, enum request_state next)
         timers_no_timeout(r);
         timer_cancel(&r->receiving);
         retry_end(r);
+        replay_end(r);
+        apim_end(&r->host);
         record_detach(r);
         held_release(r->owner, &r->held);
         break;
@@ -43,6 +45,8 @@ void request_enter(struct request *r, enum request_state next)
         break;
     case REQUEST_ENDED:
         retry_end(r);
+        replay_end(r);
+        apim_end(&r->host);
         timers_stop(r);
         upstream_cancel(&r->acquire);
         stream_release(&r->up);
@@ -81,11 +85,12 @@ static void pump_request(struct request *r)
         stream_taken(r->down, n);
         return;
     }
-    if (retry_pump(r) > 0) {
-        r->body_taken = true;
+    if (r->host.request_stages != NULL && r->state != REQUEST_TUNNEL) {
+        body_pump_request(r);
+    } else if (replay_pump(r) > 0) {
         timers_touch(r);
     }
-    if (r->up->out_end) {
+    if (r->up != NULL && r->up->out_end) {
         request_complete(r);
     }
 }
@@ -168,6 +173,7 @@ void request_create(struct exchanger *e, const struct connection_view *c, struct
     r->host.arena = s->arena;
     r->host.snapshot = r->held->snapshot;
     r->host.mac = e->mac;
+    r->host.max_body_held = e->limits->max_buffered_body_bytes;
     r->host.downstream = c->info;
     r->host.reply = reply_local;
     timers_init(r);

@@ -15,9 +15,7 @@ struct retry {
     uint32_t left;
     uint64_t interval_ms;
     struct timer back_off, per_try;
-    bool timed_out;  /* the last try */
-    struct buf kept; /* of the request's body: what has gone upstream */
-    bool lost;       /* it was too long to be kept */
+    bool timed_out; /* the last try */
     uint64_t tried[MAX_TRIED]; /* hashes of endpoints' names */
     unsigned n_tried;
 };
@@ -49,51 +47,20 @@ void retry_begin(struct request *r)
     t->owner = r;
     t->conf = conf;
     t->left = conf->num_retries;
-    t->lost = conf->num_retries == 0; /* nothing is kept for what will not come */
+    if (conf->num_retries > 0) {
+        replay_begin(r, r->listener->buffer_limit);
+    }
     t->interval_ms = conf->base_interval_ms;
     timer_init(&t->back_off, r->owner->loop, on_back_off);
     timer_init(&t->per_try, r->owner->loop, on_per_try);
-    buf_init(&t->kept);
     r->retry = t;
 }
 
-/* ---- the request's body ---- */
-
-size_t retry_pump(struct request *r)
+void retry_lost_body(struct request *r)
 {
-    struct retry *t = r->retry;
-    if (t == NULL || t->lost) {
-        return pump(r->down, r->up);
-    }
-    struct buf seen, part;
-    buf_init(&seen);
-    buf_init(&part);
-    buf_share(&seen, &r->down->in);
-    size_t moved = pump(r->down, r->up);
-    if (buf_len(&t->kept) + moved > r->listener->buffer_limit) {
-        t->lost = true;
+    if (r->retry != NULL) {
         upstream_count(r->owner->upstream, r->cluster, UPSTREAM_COUNT_RETRY_ABANDONED);
-        buf_fini(&t->kept);
-    } else {
-        buf_move(&part, &seen, moved);
-        buf_compact(&part);
-        buf_move_all(&t->kept, &part);
     }
-    buf_fini(&seen);
-    return moved;
-}
-
-void retry_send_kept(struct request *r, bool end)
-{
-    struct buf copy;
-    buf_init(&copy);
-    buf_share(&copy, &r->retry->kept);
-    stream_send(r->up, &copy, end);
-}
-
-bool retry_has_kept(const struct request *r)
-{
-    return r->retry != NULL && !buf_is_empty(&r->retry->kept);
 }
 
 /* ---- is it to be repeated? ---- */
@@ -177,7 +144,7 @@ static bool repeat(struct request *r)
         return false;
     }
     t->left--;
-    if (t->lost) {
+    if (r->body_taken) {
         return false;
     }
     t->slot = upstream_retry_begin(u, r->cluster);
@@ -245,7 +212,6 @@ void retry_end(struct request *r)
     if (t != NULL) {
         timer_cancel(&t->back_off);
         settle(t, false);
-        buf_fini(&t->kept);
         r->retry = NULL;
     }
 }

@@ -85,7 +85,7 @@ static bool run_filters(struct request *r)
 static uint64_t timeout_of(const struct request *r)
 {
     if (r->host.apim.match != NULL) {
-        return r->host.apim.forward_timeout_s == 0 ? 300000 : (uint64_t)r->host.apim.forward_timeout_s * 1000;
+        return r->host.apim.forward == NULL ? 300000 : r->host.apim.forward->timeout_ms;
     }
     return r->forward == NULL ? 0 : r->forward->timeout_ms;
 }
@@ -107,7 +107,10 @@ static void start(struct request *r)
         return;
     }
     if (r->cluster.n == 0 && r->host.apim.backend != NULL) {
-        r->cluster = r->host.apim.backend->cluster;
+        r->cluster = r->host.apim.cluster;
+    }
+    if (r->host.apim.forward != NULL && r->host.apim.forward->keeps_body) {
+        replay_begin(r, r->host.max_body_held);
     }
     headers_finish_request(r);
     r->record.cluster = r->cluster;

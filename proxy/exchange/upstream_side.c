@@ -228,7 +228,7 @@ void request_send_own_body(struct request *r)
         return;
     }
     r->own_body_sent = true;
-    r->head->content_length = (int64_t)own.n;
+    r->head->content_length = r->no_body ? -1 : (int64_t)own.n;
     stream_send_head(r->up, r->head, own.n == 0);
     send_slice(r->up, own);
     r->request_done = true;
@@ -258,12 +258,12 @@ void request_send_upstream(struct request *r)
         r->down->events->on_readable(r);
         return;
     }
-    bool end = r->down->in_end && buf_is_empty(&r->down->in) && r->down->trailers == NULL;
-    bool again = retry_has_kept(r);
-    stream_send_head(r->up, r->head, end && !again);
-    if (again) {
-        retry_send_kept(r, end);
+    if (body_begin_request(r)) {
+        return;
     }
+    bool end = r->down->in_end && buf_is_empty(&r->down->in) && r->down->trailers == NULL;
+    stream_send_head(r->up, r->head, end && buf_is_empty(&r->kept));
+    replay_send(r, end);
     retry_watch(r);
     if (end) {
         r->request_done = true;
@@ -282,7 +282,7 @@ static void response_filters(struct request *r, struct head *head)
     for (size_t i = r->hcm->n_filters; i-- > 0;) {
         const struct filter_conf *f = &r->hcm->filters[i];
         const struct http_filter *filter = f->config;
-        if (filter->on_response != NULL && !request_skips(r, f)) {
+        if (filter->on_response != NULL && !request_skips(r, f) && r->state == REQUEST_FORWARD) {
             filter->on_response(filter, &r->host);
         }
     }
@@ -315,14 +315,20 @@ static void check_response_end(struct request *r)
 
 void request_pump_response(struct request *r)
 {
-    if (r->up == NULL || r->state < REQUEST_RESPONSE || r->state > REQUEST_TUNNEL) {
+    bool waits = r->late_head != NULL && r->state == REQUEST_FORWARD;
+    if (r->up == NULL || (!waits && r->state < REQUEST_RESPONSE) || r->state > REQUEST_TUNNEL) {
         return;
     }
     if (!limits_response_body(r)) {
         return;
     }
-    if (pump(r->up, r->down) > 0) {
+    if (r->late_head != NULL) {
+        body_pump_response(r);
+    } else if (pump(r->up, r->down) > 0) {
         timers_touch(r);
+    }
+    if (r->up == NULL) {
+        return; /* its body could not go on */
     }
     r->record.response_trailers = r->up->trailers;
     check_response_end(r);
@@ -373,7 +379,13 @@ static void on_up_head(void *ctx, struct head *head)
     if (!limits_response_head(r, head)) {
         return;
     }
+    if (replay_redirect(r, head)) {
+        return;
+    }
     response_filters(r, head);
+    if (r->state != REQUEST_FORWARD) {
+        return; /* a filter has answered instead */
+    }
     r->record.status = head->status;
     r->record.response = head;
     r->record.details = SLICE("via_upstream");
@@ -384,6 +396,9 @@ static void on_up_head(void *ctx, struct head *head)
     }
     if (r->host.replaces_response_body) {
         answer_own_body(r, head);
+        return;
+    }
+    if (!opens_tunnel(r, head) && body_begin_response(r, head)) {
         return;
     }
     request_enter(r, opens_tunnel(r, head) ? REQUEST_TUNNEL : REQUEST_RESPONSE);

@@ -45,6 +45,14 @@ static bool backend_path(struct filter_host *host, const struct apim_backend *ba
     return true;
 }
 
+/* A backend that was sent before the program that asks for another version: as it has been spoken to so far. */
+static struct slice cluster_of(const struct apim_call *call)
+{
+    enum apim_http http = call->forward == NULL ? APIM_HTTP1 : call->forward->http;
+    struct slice other = http == APIM_HTTP1 ? SLICE_NONE : call->backend->other_cluster[http - 1];
+    return other.n > 0 ? other : call->backend->cluster;
+}
+
 static enum filter_verdict send_on(struct filter_host *host)
 {
     struct apim_call *call = &host->apim;
@@ -62,6 +70,13 @@ static enum filter_verdict send_on(struct filter_host *host)
     if (why.n > 0) {
         apim_reply_closed(host, why);
         return FILTER_REPLIED;
+    }
+    call->cluster = cluster_of(call);
+    if (host->request->protocol.n > 0) { /* an upgrade carries no body, but another protocol */
+        apim_drop_stages(host, true);
+    }
+    if (call->rewrites_response) { /* what is compressed cannot be read */
+        head_remove_id(host->request, FIELD_ACCEPT_ENCODING);
     }
     host->request->path = path;
     host->request->authority = call->authority.n > 0 ? call->authority : call->backend->authority;
@@ -148,6 +163,7 @@ static enum filter_verdict on_request(const struct http_filter *filter, struct f
 static void on_response(const struct http_filter *filter, struct filter_host *host)
 {
     (void)filter;
+    apim_leave_all(host); /* forward-request is through */
     if (host->apim.linked && host->response->status != 101) {
         apim_run_response(host);
     }

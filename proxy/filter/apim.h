@@ -36,3 +36,18 @@ void apim_reply_not_found(struct filter_host *host);
 void apim_reply_key(struct filter_host *host, bool missing);
 void apim_reply_closed(struct filter_host *host, struct slice why);
 void apim_reply_internal(struct filter_host *host); /* 500 with activityId */
+
+/* Where this response sends the caller, if forward-request is to follow it (RFC 9110 15.4). */
+enum apim_redirect {
+    APIM_REDIRECT_NONE,    /* the response is the answer */
+    APIM_REDIRECT_FOLLOW,  /* host->request is the next request; its body is sent again */
+    APIM_REDIRECT_NO_BODY, /* likewise, a GET without a body */
+    APIM_REDIRECT_AWAY,    /* to another origin than the backend's, where nothing leads from here */
+};
+enum { APIM_REDIRECTS_MAX = 10 }; /* then the response is the answer */
+enum apim_redirect apim_redirect(struct filter_host *host, const struct head *response);
+
+/* A stage failed: the body cannot go on. on-error runs and the caller is told. */
+void apim_fail_body(struct filter_host *host, const struct body_chain *chain, const struct err *err, bool request);
+/* The request is over, or its snapshot is let go of: whatever it held is given back. May be called twice. */
+void apim_end(struct filter_host *host);

@@ -3,6 +3,7 @@
  * wider scope in place, absent documents are skipped.
  */
 #include "proxy/filter/apim_run.h"
+#include "proxy/route/path.h"
 
 /* ---- linking ---- */
 
@@ -53,6 +54,7 @@ struct check {
     const struct apim_call *call;
     enum apim_section section;
     unsigned forwards;
+    bool rewrites_response;
     struct slice *why;
 };
 
@@ -81,9 +83,18 @@ static void check_instruction(struct check *c, const struct apim_instruction *i,
         close_chain(c, i->text);
         return;
     case APIM_OP_NOTE:
+    case APIM_OP_LEAVE:
         return;
     case APIM_OP_RETURN:
+    case APIM_OP_MOCK:
         *ends = true;
+        break;
+    case APIM_OP_REPLACE:
+    case APIM_OP_REDIRECT_URLS:
+    case APIM_OP_JSONP:
+    case APIM_OP_TO_XML:
+    case APIM_OP_TO_JSON:
+        c->rewrites_response |= c->section == APIM_OUTBOUND || c->section == APIM_ON_ERROR;
         break;
     case APIM_OP_SET_BACKEND:
     case APIM_OP_SET_HEADER:
@@ -97,6 +108,7 @@ static void check_instruction(struct check *c, const struct apim_instruction *i,
     case APIM_OP_CORS:
     case APIM_OP_BASIC:
     case APIM_OP_LIMIT:
+    case APIM_OP_ENTER:
         break;
     }
     if (c->section == APIM_BACKEND && c->forwards > 0) {
@@ -119,7 +131,7 @@ static void check_section(struct check *c, unsigned scope, bool *ends)
     }
 }
 
-bool apim_check_chain(const struct filter_host *host, struct slice *why)
+bool apim_check_chain(struct filter_host *host, struct slice *why)
 {
     static const enum apim_section order[] = {APIM_INBOUND, APIM_BACKEND, APIM_OUTBOUND};
     struct check c = {.call = &host->apim, .why = why};
@@ -132,6 +144,7 @@ bool apim_check_chain(const struct filter_host *host, struct slice *why)
     c.section = APIM_ON_ERROR;
     ends = false;
     check_section(&c, 0, &ends);
+    host->apim.rewrites_response = c.rewrites_response;
     return why->n == 0;
 }
 
@@ -171,6 +184,7 @@ static bool set_body(struct run *r, const struct apim_value *value)
     struct filter_host *host = r->host;
     bool secret = false, request = on_request_side(r);
     struct slice *body = request ? &host->request_body : &host->response_body;
+    apim_drop_stages(host, request);
     *(request ? &host->replaces_request_body : &host->replaces_response_body) = true;
     if (!request) {
         head_remove_id(host->response, FIELD_CONTENT_ENCODING);
@@ -180,14 +194,16 @@ static bool set_body(struct run *r, const struct apim_value *value)
     return apim_value_text(host, value, body, &secret);
 }
 
-static enum step respond(struct run *r, const struct apim_response *response)
+static enum step respond(struct run *r, const struct apim_instruction *i)
 {
     struct filter_host *host = r->host;
     if (host->response == NULL) {
         host->response = arena_alloc(host->arena, sizeof *host->response);
         head_init(host->response, host->arena);
     }
-    return apim_respond(host, host->response, response) ? STEP_END : fail_secret(r);
+    bool ok = i->op == APIM_OP_MOCK ? apim_respond_mock(host, host->response, &i->mock)
+                                    : apim_respond(host, host->response, i->response);
+    return ok ? STEP_END : fail_secret(r);
 }
 
 static void set_status(struct head *response, const struct apim_instruction *i)
@@ -216,7 +232,7 @@ static enum step run_one(struct run *r, const struct apim_instruction *i)
     bool ok = true;
     switch (i->op) {
     case APIM_OP_FORWARD:
-        host->apim.forward_timeout_s = i->timeout_s;
+        host->apim.forward = &i->forward;
         return STEP_FORWARD;
     case APIM_OP_SET_BACKEND:
         host->apim.backend_name = i->text;
@@ -242,7 +258,19 @@ static enum step run_one(struct run *r, const struct apim_instruction *i)
     case APIM_OP_REWRITE_URI:
         return rewrite(r, i);
     case APIM_OP_RETURN:
-        return respond(r, i->response);
+    case APIM_OP_MOCK:
+        return respond(r, i);
+    case APIM_OP_ENTER:
+        return guard(apim_enter(host, &i->enter));
+    case APIM_OP_LEAVE:
+        apim_leave(host);
+        return STEP_ON;
+    case APIM_OP_REPLACE:
+    case APIM_OP_REDIRECT_URLS:
+    case APIM_OP_JSONP:
+    case APIM_OP_TO_XML:
+    case APIM_OP_TO_JSON:
+        return guard(apim_add_stage(host, i, on_request_side(r)));
     case APIM_OP_IP_FILTER:
         return guard(apim_check_ip(host, i->ip_filter));
     case APIM_OP_CHECK_HEADER:
@@ -265,7 +293,9 @@ static enum step run_one(struct run *r, const struct apim_instruction *i)
 static enum step run_section(struct run *r, unsigned scope)
 {
     const struct apim_call *call = &r->host->apim;
-    if (scope >= call->n_scopes) {
+    if (scope >= call->n_scopes) { /* the built-in document */
+        static const struct apim_forward plain = {.timeout_ms = 300000};
+        r->host->apim.forward = r->section == APIM_BACKEND ? &plain : r->host->apim.forward;
         return r->section == APIM_BACKEND ? STEP_FORWARD : STEP_ON;
     }
     const struct apim_program *p = call->scopes[scope];
@@ -279,6 +309,14 @@ static enum step run_section(struct run *r, unsigned scope)
     return step;
 }
 
+/* How the caller names this API: what stands in front of the path that the operation is matched by. */
+static void note_own_url(struct apim_call *call, const struct head *request)
+{
+    struct slice query, path = path_split(request->path, &query);
+    call->own_authority = request->authority;
+    call->own_path = slice_sub(path, 0, path.n - (call->rest.n <= path.n ? call->rest.n : 0));
+}
+
 enum apim_run_result apim_run_request(struct filter_host *host)
 {
     struct apim_call *call = &host->apim;
@@ -286,6 +324,7 @@ enum apim_run_result apim_run_request(struct filter_host *host)
     call->rest = call->match->rest;
     call->query = call->match->query;
     call->backend_name = call->match->api->conf.backend;
+    note_own_url(call, host->request);
     enum step step = run_section(&r, 0);
     if (step == STEP_ON) {
         r.section = APIM_BACKEND;
@@ -295,27 +334,52 @@ enum apim_run_result apim_run_request(struct filter_host *host)
     case STEP_REPLIED:
         return APIM_RUN_REPLIED;
     case STEP_END:
+        apim_leave_all(host);
         apim_send(host);
         return APIM_RUN_REPLIED;
     case STEP_FORWARD:
-        call->forwards = true;
-        return APIM_RUN_FORWARD;
+        return apim_finish_body(host, true) ? APIM_RUN_FORWARD : APIM_RUN_REPLIED;
     case STEP_ON:
         break;
     }
     return APIM_RUN_ANSWER;
 }
 
-void apim_run_response(struct filter_host *host)
+/* fail-on-error-status-code: the backend's answer, but by way of on-error. */
+static bool fails(const struct filter_host *host)
+{
+    const struct apim_forward *f = host->apim.forward;
+    return f != NULL && f->fails_on_error && host->response->status >= 400 && host->response->status <= 599;
+}
+
+static void blame_status(struct filter_host *host)
+{
+    host->error = (struct filter_error){
+        .source = SLICE("forward-request"),
+        .reason = SLICE("BackendErrorStatusCode"),
+        .message = slice_of(arena_printf(host->arena, "The backend answered with status %u.", host->response->status)),
+        .section = SLICE("backend"),
+        .path = SLICE("forward-request"),
+    };
+}
+
+bool apim_run_response(struct filter_host *host)
 {
     struct run r = {.host = host, .section = APIM_OUTBOUND};
     apim_cors_headers(host, host->response);
     apim_limit_headers(host, host->response);
-    run_section(&r, 0);
+    if (fails(host)) {
+        blame_status(host);
+        apim_run_on_error(host);
+    } else if (run_section(&r, 0) == STEP_REPLIED) {
+        return false;
+    }
     if (apim_has_no_body(host->response->status)) { /* a policy may have made it so */
+        apim_drop_stages(host, false);
         host->replaces_response_body = true;
         host->response_body = SLICE_NONE;
     }
+    return apim_finish_body(host, false);
 }
 
 void apim_run_answer(struct filter_host *host)
@@ -325,14 +389,18 @@ void apim_run_answer(struct filter_host *host)
     response.status = 200;
     host->response = &response;
     host->replaces_response_body = true;
-    apim_run_response(host);
-    apim_send(host);
+    if (apim_run_response(host)) {
+        apim_leave_all(host);
+        apim_send(host);
+    }
 }
 
 void apim_run_on_error(struct filter_host *host)
 {
     struct run r = {.host = host, .section = APIM_ON_ERROR};
+    host->apim.failing = true;
     run_section(&r, 0);
+    host->apim.failing = false;
 }
 
 /* ---- looking ahead ---- */

@@ -13,7 +13,7 @@ bool apim_link(struct filter_host *host, const struct apim_match *match, struct 
 /* For an answer before policies ran: what can be linked of it, if it can run at all. */
 void apim_link_matched(struct filter_host *host);
 /* false: something that is reached cannot run. */
-bool apim_check_chain(const struct filter_host *host, struct slice *why);
+bool apim_check_chain(struct filter_host *host, struct slice *why);
 
 enum apim_run_result {
     APIM_RUN_FORWARD, /* everything in front of forward-request ran */
@@ -21,7 +21,7 @@ enum apim_run_result {
     APIM_RUN_REPLIED,
 };
 enum apim_run_result apim_run_request(struct filter_host *host);
-void apim_run_response(struct filter_host *host); /* outbound on host->response */
+bool apim_run_response(struct filter_host *host); /* outbound on host->response; false: replied */
 void apim_run_answer(struct filter_host *host);   /* outbound on an empty 200, which is then sent */
 
 /* The first instruction of this kind that inbound reaches. */
@@ -40,6 +40,8 @@ void apim_answer(struct filter_host *host, const struct apim_failure *failure); 
 /* Makes the response what return-response says. */
 bool apim_respond(struct filter_host *host, struct head *head, const struct apim_response *r);
 bool apim_has_no_body(unsigned status); /* RFC 9110 15.3.5, 15.4.5 */
+/* The operation's example for this status and type. */
+bool apim_respond_mock(struct filter_host *host, struct head *head, const struct apim_mock *mock);
 /* Sends host->response and its body. */
 void apim_send(struct filter_host *host);
 /* Runs on-error on host->response; apim_program.c. */
@@ -57,12 +59,31 @@ bool apim_set_basic(struct filter_host *host, const struct apim_value *values);
 /* false: the operation's template has no such parameter. */
 bool apim_rewrite(struct filter_host *host, struct slice template, bool copy_unmatched);
 
+/* ---- apim_hold.c ---- */
+
+bool apim_enter(struct filter_host *host, const struct apim_enter *enter); /* false: replied */
+void apim_leave(struct filter_host *host);                                 /* the innermost */
+void apim_leave_all(struct filter_host *host);
+
+/* ---- apim_body.c: on the body of host->response, or of the request. false: replied ---- */
+
+bool apim_add_stage(struct filter_host *host, const struct apim_instruction *i, bool request);
+/* A filter's own body goes through its stages at once. */
+bool apim_finish_body(struct filter_host *host, bool request);
+void apim_drop_stages(struct filter_host *host, bool request);
+
 /* ---- apim_guard.c: false: replied ---- */
+
+/* Fills host->error for a policy that failed where host->apim says. Returns false. */
+bool apim_blame(struct filter_host *host, const char *source, const char *reason, const char *message);
 
 bool apim_check_ip(struct filter_host *host, const struct apim_ip_filter *f);
 bool apim_check_header(struct filter_host *host, const struct apim_check_header *h);
 
-bool apim_check_limit(struct filter_host *host, const struct apim_limit *l);
+
+/* ---- apim_limit.c ---- */
+
+bool apim_check_limit(struct filter_host *host, const struct apim_limit *l); /* false: replied */
 void apim_limit_headers(struct filter_host *host, struct head *response);
 
 /* ---- apim_cors.c ---- */

@@ -3,9 +3,10 @@
  * never see streams. One request, one loop; everything lives in `arena`.
  *
  * Order: on_request in list order once the request head is there and the route was found; on_response in reverse order
- * before the head goes downstream.
+ * before the head goes downstream. on_response may reply instead: filter_reply is called, and the response is dropped.
  */
 #pragma once
+#include "proxy/body/stage.h"
 #include "proxy/codec/head.h"
 #include "proxy/config/apim.h"
 #include "proxy/config/snapshot.h"
@@ -41,14 +42,18 @@ struct apim_call {
     const struct apim_subscription *subscription;
     const struct apim_product *product;
     const struct apim_backend *backend;
-    uint32_t forward_timeout_s;
-    bool forwards; /* some program reached forward-request */
+    struct slice cluster;               /* the backend's, in the HTTP version asked for */
+    const struct apim_forward *forward; /* NULL: no forward-request was reached */
     /* Of its policies; apim_run.h. */
     const struct apim_program *scopes[APIM_SCOPES]; /* most specific first */
     unsigned n_scopes;
     bool linked;
+    bool failing; /* on-error runs: what goes wrong in it ends it */
     enum apim_section section; /* being run, and which of the scopes */
     unsigned scope;
+    bool rewrites_response;       /* a policy that is reached needs the response's body as text */
+    struct slice own_authority, own_path; /* how the caller names this API: Host, and the path in front of `rest` */
+    struct apim_held *held;       /* limit-concurrency: who is in, the innermost first; apim_hold.c */
     struct slice rest, query;     /* path behind the API's, and query (p == NULL: none), as policies left them */
     struct slice authority;       /* not empty: set-header Host */
     struct slice backend_name;
@@ -76,6 +81,9 @@ struct filter_host {
     /* A filter's own body instead of the one that comes; set in on_request, or in on_response. */
     struct slice request_body, response_body;
     bool replaces_request_body, replaces_response_body;
+    /* What happens to the body that comes; NULL: nothing. Not together with a filter's own body. */
+    struct body_chain *request_stages, *response_stages;
+    size_t max_body_held; /* what a stage that needs the body whole may hold */
     /* What carries a key in this request: its value never reaches a log. */
     struct slice masked_query;
     struct slice masked_header;

@@ -129,6 +129,8 @@ class Service:
     def read_operations(self, where, props):
         if props.get("type") == "graphql":
             return [("graphql-post", "POST", "/"), ("graphql-get", "GET", "/")]
+        if props.get("type") == "soap":
+            return [("soap", "POST", "/")]
         if props.get("type") == "websocket":
             return [("onHandshake", "GET", "/*")]
         for name in ("specification.yaml", "specification.json"):

@@ -21,15 +21,11 @@ REPLY = (203, b"a legacy answer")
 # What a hop sets for itself; the values are tested elsewhere.
 OWN = {"content-length", "transfer-encoding", "x-forwarded-proto", "x-request-id"}
 
-FIND = "policy <find-and-replace>: bodies are not rewritten yet"
 # What validation says of each folder as it was published: the closing line, then every problem.
 SAID = {
-    "official": ("4 apis, 4 operations, 1 products, 0 subscriptions served, 4 apis left out", [
-        f"apis/basic-api/operations/create-item/policy.xml:3: {FIND}",
-        f"apis/revisioned-api;rev=2/operations/get-revision-v2/policy.xml:3: {FIND}",
+    "official": ("7 apis, 10 operations, 2 products, 0 subscriptions served, 1 apis left out", [
         "apis/wadl-api/specification.wadl:1: only specifications in OpenAPI are supported yet",
         "policy fragments/policyFragment1/policy.xml:4: expression in <set-header> is not evaluated yet",
-        f"products/product2/policy.xml:14: {FIND} (for subscribers of products/product2)",
         "subscriptions/subscription1/subscriptionInformation.json:1: no key of it is known; the overrides give them",
         "subscriptions/subscription2/subscriptionInformation.json:1: no key of it is known; the overrides give them"]),
     "lab": ("3 apis, 16 operations, 1 products, 0 subscriptions served, 5 apis left out", [

@@ -195,6 +195,11 @@ static void hash_operations(struct catalog_hash *hash, const struct catalog_api 
             hash_text(hash, op->contexts[k].closed);
             hash_text(hash, op->contexts[k].backend);
         }
+        for (size_t k = 0; k < op->examples.n; k++) {
+            hash_number(hash, op->examples.items[k].status);
+            hash_text(hash, op->examples.items[k].type);
+            hash_text(hash, op->examples.items[k].body);
+        }
     }
 }
 

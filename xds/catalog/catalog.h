@@ -13,6 +13,7 @@
 
 #include "base/slice.h"
 #include "xds/policy/policy.h"
+#include "xds/source/examples.h"
 
 struct catalog_hash {
     uint64_t hi, lo;
@@ -79,6 +80,7 @@ struct catalog_operation {
     const char *closed;
     const struct catalog_context *contexts; /* [0] is "no product", then the API's products in their order */
     size_t context_count;
+    struct openapi_examples examples; /* only where a policy mocks its responses */
 };
 
 /* One revision of one API. */

@@ -15,6 +15,8 @@ struct linking {
     const struct catalog_program *scopes[SCOPES];
     const struct catalog_program **of_operation; /* by index in the specification */
     const char *api_backend;                     /* "" = none */
+    const struct doc *document;                  /* the specification, once a policy asked for its examples */
+    bool document_read;
 };
 
 static const struct catalog_program *program_of(struct build *b, const char *name)
@@ -29,7 +31,7 @@ static struct closure at_instruction(const struct catalog_program *p, const stru
 }
 
 /* What this chain does, or why it cannot. *backend is "" when closed. */
-static struct closure link_chain(struct linking *l, const char **backend)
+static struct closure link_chain(struct linking *l, const char **backend, bool *mocks)
 {
     const struct policy_program *chain[SCOPES];
     struct policy_effect effect;
@@ -39,6 +41,7 @@ static struct closure link_chain(struct linking *l, const char **backend)
     }
     policy_link(chain, SCOPES, &effect);
     *backend = "";
+    *mocks |= effect.mocks;
     if (effect.closed != NULL) {
         return at_instruction(l->scopes[effect.closed_scope], effect.closed, effect.reason);
     }
@@ -76,6 +79,26 @@ static struct closure link_chain(struct linking *l, const char **backend)
     return (struct closure){NULL, 0, 0, NULL};
 }
 
+/* The specification is read again, once for an API, for those few whose policies mock. */
+static void read_examples(struct linking *l, const struct openapi_operation *from, struct catalog_operation *op)
+{
+    struct err err;
+    if (l->h->spec == NULL) {
+        return;
+    }
+    if (!l->document_read) {
+        l->document_read = true;
+        l->document = folder_specification(l->b->snap, l->h->spec, l->b->arena, &err);
+        if (l->document == NULL) {
+            struct closure at = {l->h->spec->path, 1, 0, NULL};
+            object_problem(&l->api->o, CATALOG_WARNING, at, l->api->o.name, "no examples for mock-response: %s", err.text);
+        }
+    }
+    if (l->document != NULL) {
+        openapi_examples_read(l->api->o.arena, l->document, from, &op->examples);
+    }
+}
+
 /* The closures of one operation: [0] without product, then the API's products. */
 static void link_operation(struct linking *l, const struct openapi_operation *from, struct catalog_operation *op,
                            struct closure *why)
@@ -83,7 +106,7 @@ static void link_operation(struct linking *l, const struct openapi_operation *fr
     struct arena *arena = l->api->o.arena;
     size_t n = l->api->product_count + 1;
     struct catalog_context *contexts = arena_zalloc(arena, n * sizeof *contexts);
-    bool open = false;
+    bool open = false, mocks = false;
     for (size_t i = 0; i < n; i++) {
         struct catalog_product *product = i == 0 ? NULL : l->h->products.items[i - 1];
         contexts[i].product = product == NULL ? "" : l->api->products[i - 1];
@@ -97,10 +120,13 @@ static void link_operation(struct linking *l, const struct openapi_operation *fr
             why[i] = (struct closure){product->o.file, product->o.line, 0, text};
         } else {
             l->scopes[2] = product == NULL || *product->program == '\0' ? NULL : program_of(l->b, product->program);
-            why[i] = link_chain(l, &contexts[i].backend);
+            why[i] = link_chain(l, &contexts[i].backend, &mocks);
         }
         contexts[i].closed = why[i].text == NULL ? NULL : closure_text(arena, why[i]);
         open |= why[i].text == NULL;
+    }
+    if (open && mocks) {
+        read_examples(l, from, op);
     }
     op->contexts = contexts;
     op->context_count = n;

@@ -11,6 +11,7 @@ enum {
     COMPILE_SECTION_MAX = 2000, /* instructions of one section */
     COMPILE_NESTED_MAX = 10,    /* fragments in fragments */
     COMPILE_INCLUDES_MAX = 200, /* of one document, nested ones counted */
+    COMPILE_NEEDLE_MAX = 4096,  /* bytes of what find-and-replace looks for */
 };
 
 struct compile {
@@ -21,7 +22,8 @@ struct compile {
     size_t n[POLICY_SECTIONS], cap[POLICY_SECTIONS];
     bool seen[POLICY_SECTIONS];
     enum policy_section section;           /* being compiled */
-    unsigned inside;                       /* choose, retry, wait around here */
+    unsigned inside;                       /* choose, retry, wait, limit-concurrency around here */
+    unsigned held;                         /* limit-concurrency around here */
     const char *file;                      /* of the fragment being compiled; NULL: the document */
     const char *open[COMPILE_NESTED_MAX];  /* fragments being compiled */
     struct expressions *expressions;       /* of the text being compiled */
@@ -39,6 +41,8 @@ bool compile_close(struct compile *c, const xmlNode *e, const char *fmt, ...) __
 void compile_close_expression(struct compile *c, const xmlNode *e);
 /* The elements inside: one instruction each, at most. */
 void compile_children(struct compile *c, const xmlNode *parent);
+/* The same for what stands inside a policy. */
+void compile_inside(struct compile *c, const xmlNode *e);
 /* A fragment's text, in place. */
 void compile_fragment(struct compile *c, struct slice text, const char *file);
 
@@ -82,10 +86,13 @@ typedef void compile_fn(struct compile *c, const xmlNode *e);
 compile_fn compile_base, compile_forward_request, compile_set_backend_service;                     /* element.c */
 compile_fn compile_choose, compile_retry, compile_wait, compile_include_fragment;                  /* flow.c */
 compile_fn compile_return_response, compile_set_status, compile_set_body, compile_set_header;      /* response.c */
-compile_fn compile_set_query_parameter;                                                            /* response.c */
+compile_fn compile_set_query_parameter, compile_mock_response;                                     /* response.c */
+compile_fn compile_rate_limit, compile_quota, compile_limit_concurrency;                           /* limit.c */
+compile_fn compile_find_and_replace, compile_redirect_content_urls, compile_jsonp;                 /* body.c */
+compile_fn compile_json_to_xml, compile_xml_to_json;                                               /* body.c */
 compile_fn compile_set_method, compile_rewrite_uri, compile_basic;                                 /* request.c */
 compile_fn compile_set_variable, compile_trace, compile_emit_metric;                               /* request.c */
-compile_fn compile_ip_filter, compile_check_header, compile_cors, compile_rate_limit, compile_quota; /* guard.c */
+compile_fn compile_ip_filter, compile_check_header, compile_cors;                                  /* guard.c */
 
 /* table.c */
 struct policy_kind {

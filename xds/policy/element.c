@@ -58,41 +58,61 @@ void compile_base(struct compile *c, const xmlNode *e)
     }
 }
 
-/* Attributes whose only accepted value is what Egret does anyway. */
-static const struct {
-    const char *name, *values[2];
-} FORWARD_FIXED[] = {
-    {"http-version", {"1", NULL}},
-    {"follow-redirects", {"false", NULL}},
-    {"buffer-request-body", {"false", NULL}},
-    {"buffer-response", {"true", "false"}}, /* both: responses are streamed as they come */
-    {"fail-on-error-status-code", {"false", NULL}},
-};
+static bool read_version(struct compile *c, const xmlNode *e, Egret__Apim__V1__ForwardRequest__HttpVersion *out)
+{
+    static const char *const names[] = {"1", "2", "2or1"};
+    const char *text = NULL;
+    if (!compile_attribute(c, e, "http-version", &text)) {
+        return false;
+    }
+    for (int i = 0; i < (int)ARRAY_LEN(names); i++) {
+        if (text == NULL || strcmp(text, names[i]) == 0) {
+            *out = (Egret__Apim__V1__ForwardRequest__HttpVersion)i;
+            return true;
+        }
+    }
+    return compile_close(c, e, "attribute http-version is none of 1, 2, 2or1");
+}
+
+static bool read_timeouts(struct compile *c, const xmlNode *e, Egret__Apim__V1__ForwardRequest *f)
+{
+    const char *text = NULL;
+    if (!compile_number(c, e, "timeout", (struct number_rule){1, TIMEOUT_MAX_S, false}, &f->timeout_s) ||
+        !compile_number(c, e, "timeout-ms", (struct number_rule){1, TIMEOUT_MAX_S * 1000, false}, &f->timeout_ms) ||
+        !compile_attribute(c, e, "continue-timeout", &text)) {
+        return false;
+    }
+    if (text != NULL) {
+        return compile_close(c, e, "attribute continue-timeout: a backend's 100 Continue is not waited for");
+    }
+    return f->timeout_s == 0 || f->timeout_ms == 0 || compile_close(c, e, "has both timeout and timeout-ms");
+}
+
+static bool read_switches(struct compile *c, const xmlNode *e, Egret__Apim__V1__ForwardRequest *f)
+{
+    bool redirects = false, body = false, fail = false, response = true; /* responses are passed on as they come */
+    if (!compile_bool(c, e, "follow-redirects", &redirects) || !compile_bool(c, e, "buffer-request-body", &body) ||
+        !compile_bool(c, e, "buffer-response", &response) ||
+        !compile_bool(c, e, "fail-on-error-status-code", &fail)) {
+        return false;
+    }
+    f->follow_redirects = redirects;
+    f->buffer_request_body = body;
+    f->fail_on_error_status_code = fail;
+    return true;
+}
 
 void compile_forward_request(struct compile *c, const xmlNode *e)
 {
-    uint32_t seconds = 0;
-    for (size_t i = 0; i < ARRAY_LEN(FORWARD_FIXED); i++) {
-        const char *value = NULL;
-        if (!compile_attribute(c, e, FORWARD_FIXED[i].name, &value)) {
-            return;
-        }
-        bool ok = value == NULL || strcmp(value, FORWARD_FIXED[i].values[0]) == 0 ||
-                  (FORWARD_FIXED[i].values[1] != NULL && strcmp(value, FORWARD_FIXED[i].values[1]) == 0);
-        if (!ok) {
-            compile_close(c, e, "attribute %s with this value is not supported yet", FORWARD_FIXED[i].name);
-            return;
-        }
-    }
-    if (!compile_number(c, e, "timeout", (struct number_rule){1, TIMEOUT_MAX_S, false}, &seconds) ||
+    Egret__Apim__V1__ForwardRequest *f = compile_message(c, &egret__apim__v1__forward_request__descriptor);
+    if (!read_version(c, e, &f->version) || !read_switches(c, e, f) || !read_timeouts(c, e, f) ||
         !compile_check_empty(c, e)) {
         return;
     }
     Egret__Apim__V1__Instruction *m = compile_step(c, POLICY_FORWARD_REQUEST, e);
-    c->items[c->section][c->n[c->section] - 1].timeout_s = seconds;
+    c->items[c->section][c->n[c->section] - 1].timeout_s = f->timeout_s;
     m->op_case = EGRET__APIM__V1__INSTRUCTION__OP_FORWARD_REQUEST;
-    m->forward_request = compile_message(c, &egret__apim__v1__forward_request__descriptor);
-    m->forward_request->timeout_s = seconds;
+    m->forward_request = f;
 }
 
 void compile_set_backend_service(struct compile *c, const xmlNode *e)

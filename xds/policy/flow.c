@@ -10,7 +10,7 @@ static bool read_condition(struct compile *c, const xmlNode *e, bool *value)
     return compile_required(c, e, "condition", &text) && compile_bool(c, e, "condition", value);
 }
 
-static void compile_inside(struct compile *c, const xmlNode *e)
+void compile_inside(struct compile *c, const xmlNode *e)
 {
     c->inside++;
     compile_children(c, e);
@@ -55,7 +55,7 @@ void compile_retry(struct compile *c, const xmlNode *e)
         return;
     }
     if (again) {
-        compile_close(c, e, "a retry that always repeats is not supported yet");
+        compile_close(c, e, "a condition that is always true repeats every call count times: not built");
         return;
     }
     compile_inside(c, e);

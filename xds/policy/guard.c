@@ -1,4 +1,4 @@
-/* Policies that let a call through or not. */
+/* Policies that let a call through or not, whatever came before it. */
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
@@ -257,51 +257,4 @@ void compile_cors(struct compile *c, const xmlNode *e)
     Egret__Apim__V1__Instruction *step = compile_step(c, POLICY_STEP, e);
     step->op_case = EGRET__APIM__V1__INSTRUCTION__OP_CORS;
     step->cors = m;
-}
-
-/* ---- rate-limit ---- */
-
-static bool read_response_header(struct compile *c, const xmlNode *e, const char *attribute, char **out)
-{
-    const char *name = NULL;
-    if (!compile_attribute(c, e, attribute, &name)) {
-        return false;
-    }
-    if (name != NULL) {
-        if (strpbrk(name, " \t\r\n:") != NULL) {
-            return compile_close(c, e, "attribute %s is no header name", attribute);
-        }
-        *out = compile_lower(c, name);
-    }
-    return true;
-}
-
-void compile_rate_limit(struct compile *c, const xmlNode *e)
-{
-    static char usual[] = "retry-after";
-    Egret__Apim__V1__RateLimit *r = compile_message(c, &egret__apim__v1__rate_limit__descriptor);
-    r->retry_after_header = usual;
-    if (!compile_number(c, e, "calls", (struct number_rule){1, INT32_MAX, true}, &r->calls) ||
-        !compile_number(c, e, "renewal-period", (struct number_rule){1, 300, true}, &r->renewal_period_s) ||
-        !read_response_header(c, e, "retry-after-header-name", &r->retry_after_header) ||
-        !read_response_header(c, e, "remaining-calls-header-name", &r->remaining_calls_header) ||
-        !read_response_header(c, e, "total-calls-header-name", &r->total_calls_header) || !compile_check_empty(c, e)) {
-        return;
-    }
-    Egret__Apim__V1__Instruction *m = compile_step(c, POLICY_STEP, e);
-    m->op_case = EGRET__APIM__V1__INSTRUCTION__OP_RATE_LIMIT;
-    m->rate_limit = r;
-}
-
-void compile_quota(struct compile *c, const xmlNode *e)
-{
-    Egret__Apim__V1__Quota *q = compile_message(c, &egret__apim__v1__quota__descriptor);
-    if (!compile_number(c, e, "calls", (struct number_rule){1, INT32_MAX, true}, &q->calls) ||
-        !compile_number(c, e, "renewal-period", (struct number_rule){0, INT32_MAX, true}, &q->renewal_period_s) ||
-        !compile_check_empty(c, e)) {
-        return;
-    }
-    Egret__Apim__V1__Instruction *m = compile_step(c, POLICY_STEP, e);
-    m->op_case = EGRET__APIM__V1__INSTRUCTION__OP_QUOTA;
-    m->quota = q;
 }

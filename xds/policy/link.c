@@ -72,6 +72,7 @@ static bool link_section(struct link *l, enum policy_section s, size_t scope)
             break;
         case POLICY_RETURN:
             step(l, in, s, scope);
+            l->out->mocks |= in->mocks;
             l->out->returns |= s == POLICY_INBOUND || (s == POLICY_BACKEND && l->out->forwards == 0);
             return false;
         case POLICY_CLOSED:

@@ -35,6 +35,7 @@ struct policy_instruction {
     const char *reason;     /* without file and line */
     struct Egret__Apim__V1__Instruction *message; /* as it is sent, but for the line */
     bool has_effect; /* there is something to see from outside */
+    bool mocks;      /* a RETURN: needs the examples of the operation's specification */
 };
 
 /* An expression, as text: nothing evaluates it yet. */
@@ -100,6 +101,7 @@ struct policy_effect {
     size_t backend_scope;
     unsigned forwards; /* how many forward-request are reached: at most one */
     bool returns;      /* a response is made before any forward-request */
+    bool mocks;        /* an instruction that mocks is reached, in any section */
 };
 void policy_link(const struct policy_program *const *scopes, size_t n, struct policy_effect *out);
 

@@ -113,6 +113,17 @@ static Egret__Apim__V1__SetHeader *make_header(struct compile *c, const xmlNode 
     return m;
 }
 
+/* Liquid without anything of Liquid's is a text like any other. */
+static bool check_template(struct compile *c, const xmlNode *e, const char *template)
+{
+    bool plain = strcmp(template, "liquid") == 0;
+    for (const xmlNode *n = e->children; n != NULL && plain; n = n->next) {
+        const char *text = n->type == XML_TEXT_NODE || n->type == XML_CDATA_SECTION_NODE ? (const char *)n->content : "";
+        plain = strstr(text, "{{") == NULL && strstr(text, "{%") == NULL;
+    }
+    return plain || compile_close(c, e, "%.50s templates are not carried out yet", template);
+}
+
 static Egret__Apim__V1__SetBody *make_body(struct compile *c, const xmlNode *e)
 {
     const char *template = NULL;
@@ -120,8 +131,7 @@ static Egret__Apim__V1__SetBody *make_body(struct compile *c, const xmlNode *e)
     if (!compile_attribute(c, e, "template", &template)) {
         return NULL;
     }
-    if (template != NULL && *template != '\0') {
-        compile_close(c, e, "%.50s templates are not carried out yet", template);
+    if (template != NULL && *template != '\0' && !check_template(c, e, template)) {
         return NULL;
     }
     return compile_text_value(c, e, false, &m->value) ? m : NULL;
@@ -181,8 +191,14 @@ static bool read_response_part(struct compile *c, const xmlNode *n, Egret__Apim_
 void compile_return_response(struct compile *c, const xmlNode *e)
 {
     Egret__Apim__V1__ReturnResponse *r = compile_message(c, &egret__apim__v1__return_response__descriptor);
+    const char *stored = NULL;
     size_t most = xmlChildElementCount((xmlNode *)(uintptr_t)e);
-    if (!compile_check_children(c, e, "set-status set-header set-body")) {
+    if (!compile_attribute(c, e, "response-variable-name", &stored) ||
+        !compile_check_children(c, e, "set-status set-header set-body")) {
+        return;
+    }
+    if (stored != NULL) {
+        compile_close(c, e, "attribute response-variable-name: no policy stores a response yet");
         return;
     }
     r->headers = arena_alloc(c->program->arena, (most + 1) * sizeof *r->headers);
@@ -215,4 +231,23 @@ void compile_set_query_parameter(struct compile *c, const xmlNode *e)
     Egret__Apim__V1__Instruction *m = compile_step(c, POLICY_STEP, e);
     m->op_case = EGRET__APIM__V1__INSTRUCTION__OP_SET_QUERY_PARAMETER;
     m->set_query_parameter = q;
+}
+
+void compile_mock_response(struct compile *c, const xmlNode *e)
+{
+    const char *type = NULL;
+    Egret__Apim__V1__MockResponse *r = compile_message(c, &egret__apim__v1__mock_response__descriptor);
+    if (!compile_number(c, e, "status-code", (struct number_rule){200, 599, false}, &r->status) ||
+        !compile_attribute(c, e, "content-type", &type) || !compile_check_empty(c, e)) {
+        return;
+    }
+    if (type != NULL && strpbrk(type, "\r\n") != NULL) {
+        compile_close(c, e, "attribute content-type has more than one line");
+        return;
+    }
+    r->content_type = arena_str(c->program->arena, slice_of(type));
+    Egret__Apim__V1__Instruction *m = compile_step(c, POLICY_RETURN, e);
+    c->items[c->section][c->n[c->section] - 1].mocks = true;
+    m->op_case = EGRET__APIM__V1__INSTRUCTION__OP_MOCK_RESPONSE;
+    m->mock_response = r;
 }

@@ -13,16 +13,20 @@ enum {
 };
 
 #define FORWARD_ATTRIBUTES \
-    "timeout http-version follow-redirects buffer-request-body buffer-response fail-on-error-status-code"
+    "timeout timeout-ms continue-timeout http-version follow-redirects buffer-request-body buffer-response fail-on-error-status-code"
 #define CHECK_ATTRIBUTES "name failed-check-httpcode failed-check-error-message ignore-case"
 #define LIMIT_ATTRIBUTES                                                                                    \
     "calls renewal-period retry-after-header-name retry-after-variable-name remaining-calls-header-name " \
     "remaining-calls-variable-name total-calls-header-name"
 
+#define TO_XML_ATTRIBUTES \
+    "apply consider-accept-header parse-date namespace-separator namespace-prefix attribute-block-name"
+#define TO_JSON_ATTRIBUTES "kind apply consider-accept-header always-array-child-elements"
+
 /* Sorted by name. */
 static const struct policy_kind KINDS[] = {
     {"authentication-basic", IN, "username password", compile_basic, ""},
-    {"authentication-certificate", IN, "", NULL, "client certificates towards a backend are not chosen by policies yet"},
+    {"authentication-certificate", IN, "", NULL, "artifact folders hold no certificates with their keys, and one in a body is not used yet"},
     {"authentication-managed-identity", IN, "", NULL, "there is no managed identity outside Azure yet"},
     {"azure-openai-emit-token-metric", IN, "", NULL, "language model policies are not built"},
     {"azure-openai-semantic-cache-lookup", IN, "", NULL, "language model policies are not built"},
@@ -41,40 +45,40 @@ static const struct policy_kind KINDS[] = {
     {"cosmosdb-data-source", 0, "", NULL, "GraphQL resolvers are not built"},
     {"cross-domain", IN, "", NULL, "Adobe's cross-domain files are not served"},
     {"emit-metric", ALL, "name namespace value", compile_emit_metric, "counted, not sent anywhere"},
-    {"find-and-replace", ALL, "", NULL, "bodies are not rewritten yet"},
-    {"forward-request", BE, FORWARD_ATTRIBUTES, compile_forward_request, "timeout in seconds; no redirects, no buffering of requests, HTTP/1"},
+    {"find-and-replace", ALL, "from to", compile_find_and_replace, "as the body passes"},
+    {"forward-request", BE, FORWARD_ATTRIBUTES, compile_forward_request, "redirects within the backend's own origin; no continue-timeout; responses are never held back"},
     {"get-authorization-context", IN, "", NULL, "the credential manager is Azure's"},
     {"http-data-source", 0, "", NULL, "GraphQL resolvers are not built"},
     {"include-fragment", ALL, "fragment-id", compile_include_fragment, ""},
     {"invoke-dapr-binding", IN | OUT | ERR, "", NULL, "there is no Dapr here"},
     {"invoke-request", ALL, "", NULL, "it is not documented"},
     {"ip-filter", IN, "action", compile_ip_filter, ""},
-    {"json-to-xml", IN | OUT | ERR, "", NULL, "bodies are not rewritten yet"},
-    {"jsonp", OUT, "", NULL, "bodies are not rewritten yet"},
-    {"limit-concurrency", ALL, "", NULL, "calls under way are not counted by policies yet"},
+    {"json-to-xml", IN | OUT | ERR, TO_XML_ATTRIBUTES, compile_json_to_xml, "dates are copied as they stand"},
+    {"jsonp", OUT, "callback-parameter-name", compile_jsonp, ""},
+    {"limit-concurrency", ALL, "key max-count", compile_limit_concurrency, "per gateway; around forward-request until the response's head"},
     {"llm-content-safety", IN | OUT, "", NULL, "language model policies are not built"},
     {"llm-emit-token-metric", IN, "", NULL, "language model policies are not built"},
     {"llm-semantic-cache-lookup", IN, "", NULL, "language model policies are not built"},
     {"llm-semantic-cache-store", OUT, "", NULL, "language model policies are not built"},
     {"llm-token-limit", IN, "", NULL, "language model policies are not built"},
     {"log-to-eventhub", ALL, "", NULL, "there is no event hub yet"},
-    {"mock-response", IN | OUT | ERR, "", NULL, "examples of specifications are not read yet"},
-    {"proxy", IN, "", NULL, "a proxy in front of a backend is not supported yet"},
+    {"mock-response", IN | OUT | ERR, "status-code content-type", compile_mock_response, "examples of OpenAPI 2 and 3, else a sample made from the schema"},
+    {"proxy", IN, "", NULL, "a backend is reached directly or through an egress gateway, not through another proxy"},
     {"publish-event", 0, "", NULL, "GraphQL resolvers are not built"},
     {"publish-to-dapr", IN, "", NULL, "there is no Dapr here"},
-    {"quota", IN, "calls renewal-period", compile_quota, "calls by subscription, per gateway; windows from the first call, forgotten when the proxy ends; no bandwidth, no quotas for single APIs or operations"},
+    {"quota", IN, "calls bandwidth renewal-period", compile_quota, "calls by subscription, per gateway; windows from the first call, forgotten when the proxy ends; no bandwidth; operations by id"},
     {"quota-by-key", IN, "", NULL, "quotas are not counted yet"},
-    {"rate-limit", IN, LIMIT_ATTRIBUTES, compile_rate_limit, "by subscription, per gateway; fixed windows from the first call; no limits for single APIs or operations"},
+    {"rate-limit", IN, LIMIT_ATTRIBUTES, compile_rate_limit, "by subscription, per gateway; fixed windows from the first call; operations by id"},
     {"rate-limit-by-key", IN, "", NULL, "calls are not counted by key yet"},
-    {"redirect-content-urls", IN | OUT, "", NULL, "bodies are not rewritten yet"},
+    {"redirect-content-urls", IN | OUT, "", compile_redirect_content_urls, "between the API's own URL and that of its backend, as the body passes"},
     {"retry", ALL, "condition count interval max-interval delta first-fast-retry", compile_retry, "condition false: what is inside runs once"},
-    {"return-response", ALL, "", compile_return_response, "no stored response"},
+    {"return-response", ALL, "response-variable-name", compile_return_response, "no stored response"},
     {"rewrite-uri", IN, "template copy-unmatched-params", compile_rewrite_uri, ""},
     {"send-one-way-request", ALL, "", NULL, "policies make no requests of their own yet"},
     {"send-request", ALL, "", NULL, "policies make no requests of their own yet"},
     {"send-service-bus-message", IN | OUT | ERR, "", NULL, "there is no service bus here"},
     {"set-backend-service", IN | BE, "base-url backend-id", compile_set_backend_service, ""},
-    {"set-body", IN | BE | OUT, "template", compile_set_body, "literal text, no templates"},
+    {"set-body", IN | BE | OUT, "template", compile_set_body, "text; liquid only without anything of Liquid in it"},
     {"set-graphql-error", ALL, "", NULL, "GraphQL resolvers are not built"},
     {"set-header", ALL, "name exists-action", compile_set_header, ""},
     {"set-method", IN | BE | ERR, "", compile_set_method, ""},
@@ -93,8 +97,8 @@ static const struct policy_kind KINDS[] = {
     {"validate-parameters", IN, "", NULL, "messages are not validated yet"},
     {"validate-status-code", OUT | ERR, "", NULL, "messages are not validated yet"},
     {"wait", IN | BE | OUT, "for", compile_wait, "choose inside"},
-    {"xml-to-json", IN | OUT | ERR, "", NULL, "bodies are not rewritten yet"},
-    {"xsl-transform", IN | OUT, "", NULL, "bodies are not rewritten yet"},
+    {"xml-to-json", IN | OUT | ERR, TO_JSON_ATTRIBUTES, compile_xml_to_json, "kind direct"},
+    {"xsl-transform", IN | OUT, "", NULL, "stylesheets are not carried out"},
 };
 
 const struct policy_kind *policy_kind_find(const char *name)

@@ -82,6 +82,8 @@ struct artifact *artifact_read(const char *path, struct slice bytes, struct arti
 struct artifact *artifact_unreadable(const char *path, const char *why, struct artifact *last);
 struct artifact *artifact_ref(struct artifact *a);
 void artifact_unref(struct artifact **a);
+/* Of one that is GOOD. */
+bool artifact_is_made_from(const struct artifact *a, struct slice bytes);
 /* "apis/x", "apis/x/operations/get/policies/policy", "workspaces/w/products/p": how overrides name it, lower case. */
 void artifact_override_path(const struct artifact *a, struct strbuf *out);
 /* Its bytes hold keys or secrets: not to be written to disk in the open. */

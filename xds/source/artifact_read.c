@@ -121,6 +121,11 @@ static void seal(struct artifact *a, struct slice content)
     a->hash = a->error.text == NULL ? h : slice_hash(slice_of(a->error.text), h + a->error.line * 1000003ull);
 }
 
+bool artifact_is_made_from(const struct artifact *a, struct slice bytes)
+{
+    return a->state == ARTIFACT_GOOD && a->hash == slice_hash(bytes, (uint64_t)a->state);
+}
+
 /* The same content under a new state. */
 static struct artifact *keep_last(const char *path, struct artifact *last, struct artifact_error error)
 {

@@ -20,6 +20,7 @@ struct folder_problem {
 };
 
 struct folder_snapshot {
+    const char *root; /* the folder */
     struct artifact *const *artifacts; /* sorted by path */
     size_t n;
     struct artifact *const *others; /* all but the subscriptions, of which a service may have tens of thousands */

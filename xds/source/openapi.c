@@ -4,6 +4,7 @@
 
 #include "base/macros.h"
 #include "base/map.h"
+#include "xds/source/sample.h"
 #include "xds/source/template.h"
 
 enum { ID_MAX = 76, REF_HOPS = 8 };
@@ -64,27 +65,6 @@ static const char *derive_id(struct reader *r, const char *method, const char *t
     return openapi_normalise_id(r->arena, slice_of(text));
 }
 
-/* RFC 6901, but only inside this document: "#/components/pathItems/x". */
-static const struct doc *resolve(const struct doc *root, struct slice reference)
-{
-    if (!slice_starts_with(reference, SLICE("#/"))) {
-        return NULL;
-    }
-    const struct doc *d = root;
-    struct slice rest = slice_from(reference, 2);
-    while (rest.p != NULL && d != NULL) {
-        struct slice token = slice_cut(&rest, '/');
-        char name[256];
-        size_t n = 0;
-        for (size_t i = 0; i < token.n && n < sizeof name; i++) {
-            bool escape = token.p[i] == '~' && i + 1 < token.n;
-            name[n++] = escape ? (token.p[++i] == '1' ? '/' : '~') : token.p[i];
-        }
-        d = doc_find(d, slice_make(name, n));
-    }
-    return d;
-}
-
 static void close_api(struct reader *r, const struct doc *at, const char *why)
 {
     if (r->out->closed == NULL) {
@@ -120,7 +100,7 @@ static void read_path_item(struct reader *r, const struct doc *item, const char 
 {
     const struct doc *ref = doc_get(item, "$ref");
     if (ref != NULL) {
-        const struct doc *target = hops < REF_HOPS ? resolve(r->root, doc_text(ref)) : NULL;
+        const struct doc *target = hops < REF_HOPS ? openapi_pointer(r->root, doc_text(ref)) : NULL;
         if (!doc_is(target, DOC_MAP)) {
             close_api(r, ref, "the path item's $ref leads nowhere in this document");
             return;

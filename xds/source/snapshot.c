@@ -68,6 +68,7 @@ static void publish_list(struct folder *f, struct artifact **list, size_t n, str
     struct folder_snapshot *s = arena_zalloc(arena, sizeof *s);
     s->arena = arena;
     s->refs = 1;
+    s->root = arena_str(arena, slice_of(f->root));
     s->artifacts = list;
     s->n = n;
     find_others(s);

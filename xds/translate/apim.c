@@ -42,6 +42,19 @@ static const char *api_closed(const struct apim *m, const struct catalog_api *ap
     return NULL;
 }
 
+static void fill_examples(struct group *g, const struct catalog_operation *op, Egret__Apim__V1__Operation *out)
+{
+    out->n_examples = op->examples.n;
+    out->examples = arena_alloc(g->arena, (op->examples.n + 1) * sizeof out->examples[0]);
+    for (size_t i = 0; i < op->examples.n; i++) {
+        Egret__Apim__V1__MockExample *e = out->examples[i] = arena_alloc(g->arena, sizeof *e);
+        egret__apim__v1__mock_example__init(e);
+        e->status = op->examples.items[i].status;
+        e->content_type = text(g, op->examples.items[i].type);
+        e->body = text(g, op->examples.items[i].body);
+    }
+}
+
 static Egret__Apim__V1__Operation *make_operation(struct group *g, const struct catalog_operation *op)
 {
     Egret__Apim__V1__Operation *out = arena_alloc(g->arena, sizeof *out);
@@ -52,6 +65,7 @@ static Egret__Apim__V1__Operation *make_operation(struct group *g, const struct 
     out->program = text(g, op->program);
     /* What closes it in some contexts only stands in the programs, which the proxy links for each. */
     out->closed = text(g, op->closed);
+    fill_examples(g, op, out);
     return out;
 }
 

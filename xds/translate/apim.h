@@ -7,6 +7,7 @@ struct apim {
     struct group *g;
     struct map *apis; /* without revision */
     struct map *products, *programs, *backends, *secrets;
+    bool http2, http2_or_1; /* some program speaks to its backend so */
 };
 
 void apim_programs(struct apim *m);      /* reaches backends */

@@ -84,7 +84,13 @@ static void add_backend(struct apim *m, const struct catalog_backend *b)
     out.url = arena_str(a, slice_of(b->url));
     out.closed = arena_str(a, slice_of(closed));
     if (closed == NULL) {
-        out.cluster = arena_str(a, slice_of(backend_cluster(m->g, b)));
+        out.cluster = arena_str(a, slice_of(backend_cluster(m->g, b, BACKEND_HTTP1)));
+        if (m->http2) {
+            out.http2_cluster = arena_str(a, slice_of(backend_cluster(m->g, b, BACKEND_HTTP2)));
+        }
+        if (m->http2_or_1 && b->https) { /* without TLS nothing tells which: HTTP/1 */
+            out.http2_or_1_cluster = arena_str(a, slice_of(backend_cluster(m->g, b, BACKEND_HTTP2_OR_1)));
+        }
         out.base_path = arena_str(a, slice_of(b->base_path));
         out.authority = arena_str(a, slice_of(b->authority));
         out.n_headers = b->header_count;

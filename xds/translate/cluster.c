@@ -51,6 +51,11 @@ static const char HTTP2[] =
     "  \"explicit_http_config\": {\"http2_protocol_options\": {"
     "    \"connection_keepalive\": {\"interval\": \"30s\", \"timeout\": \"5s\"}}}}}";
 
+static const char HTTP2_OR_1[] =
+    ", \"typed_extension_protocol_options\": {\"envoy.extensions.upstreams.http.v3.HttpProtocolOptions\": {"
+    "  \"@type\": \"type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions\","
+    "  \"auto_config\": {\"http_protocol_options\": {}, \"http2_protocol_options\": {}}}}";
+
 static const char GATEWAY_TLS[] = "{'alpn_protocols': ['h2'], 'tls_certificates': [$r],"
                                   " 'validation_context': {'trusted_ca': {'filename': $s}, $r}}";
 
@@ -104,12 +109,13 @@ const char *translate_cluster_name(struct arena *arena, const Egret__Control__V1
     return cluster_name(arena, backend, host_port(arena, backend->host, backend->port), &route);
 }
 
-const char *backend_cluster(struct group *g, const struct catalog_backend *backend)
+const char *backend_cluster(struct group *g, const struct catalog_backend *backend, enum backend_http http)
 {
+    static const char *const suffixes[] = {"", ";h2", ";h2-or-1"}, *const protocols[] = {"", HTTP2, HTTP2_OR_1};
     struct arena *a = g->arena;
     struct egress_route route = egress_find(g->in->config, backend->host, backend->port);
     const char *target = host_port(a, backend->host, backend->port);
-    const char *name = cluster_name(a, backend, target, &route);
+    const char *name = arena_printf(a, "%s%s", cluster_name(a, backend, target, &route), suffixes[http]);
     if (!group_begins(g, TYPE_CLUSTER, name)) {
         return name;
     }
@@ -121,6 +127,6 @@ const char *backend_cluster(struct group *g, const struct catalog_backend *backe
     const char *common = fill(a, "{'validation_context': $r}", validation(g, backend));
     group_add_json(g, TYPE_CLUSTER, name,
                    fill(a, CLUSTER, name, type, "10s", json_endpoint(a, name, address), direct ? JSON_KEEPALIVE : "",
-                        "", backend->https ? upstream_tls(a, backend->host, common) : ""));
+                        protocols[http], backend->https ? upstream_tls(a, backend->host, common) : ""));
     return name;
 }

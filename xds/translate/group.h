@@ -51,8 +51,9 @@ const char *json_certificate(struct arena *a, struct json_certificate certificat
 /* The group's resources, by kind. */
 void sidecar_listeners(struct group *g);
 void sidecar_routes(struct group *g);
-/* The cluster that reaches this backend; made, with its tunnel, when it was not. */
-const char *backend_cluster(struct group *g, const struct catalog_backend *backend);
+/* The cluster that reaches this backend, in this HTTP version; made, with its tunnel, when it was not. */
+enum backend_http { BACKEND_HTTP1, BACKEND_HTTP2, BACKEND_HTTP2_OR_1 };
+const char *backend_cluster(struct group *g, const struct catalog_backend *backend, enum backend_http http);
 void apim_resources(struct group *g);
 void gateway_resources(struct group *g, const Egret__Control__V1__Gateway *gateway);
 void gateway_each_target(const struct translate_input *in, const Egret__Control__V1__Gateway *gateway,

@@ -66,7 +66,11 @@ static void the_document_says_what_the_table_says(void **state)
     add_rows(&rows);
     size_t at = slice_search(slice_make(text, n), strbuf_slice(&rows));
     if (at == n) {
-        print_error("docs/policies.md must hold these rows:\n%s", strbuf_cstr(&rows));
+        print_error("docs/policies.md must hold these rows:\n");
+        for (struct slice rest = strbuf_slice(&rows); rest.n > 0;) { /* cmocka cuts long texts */
+            struct slice row = slice_cut(&rest, '\n');
+            print_error("%.*s\n", SLICE_ARG(row));
+        }
     }
     assert_true(at < n);
     strbuf_fini(&rows);
