@@ -143,6 +143,7 @@ static bool feed_some(struct h2_session *s, struct slice *piece, struct err *err
         s->counts[s->guard.flood]++;
         return end_connection(s, NGHTTP2_ENHANCE_YOUR_CALM, &why, err);
     }
+    s->data_begun = 0;
     ssize_t rv = nghttp2_session_mem_recv(s->ng, (const uint8_t *)piece->p, n);
     if (s->fail_code != 0 || (rv >= 0 && data_stream != 0 && h2_check_data(s, data_stream) != 0)) {
         err_set(&why, s->fail_code == NGHTTP2_ENHANCE_YOUR_CALM ? ERR_LIMIT : ERR_PROTOCOL, "HTTP/2: %s", s->fail);

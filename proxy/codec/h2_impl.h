@@ -102,6 +102,7 @@ struct h2_session {
     size_t block_bytes; /* decoded so far, of the header block being received */
     unsigned block_fields;
     int32_t last_peer_id;
+    int32_t data_begun; /* of this step: nghttp2 knew the stream of the DATA frame; the frame itself may have ended it */
     uint32_t counts[H2_COUNTS];
     uint64_t ids_opened[H2_IDS_KNOWN / 64], ids_ended[H2_IDS_KNOWN / 64];
     bool starting; /* nghttp2 is making ng */

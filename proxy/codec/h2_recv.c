@@ -67,7 +67,7 @@ static int check_old_stream(struct h2_session *s, int32_t id)
 
 int h2_check_data(struct h2_session *s, int32_t id)
 {
-    bool old = s->config.server && id % 2 == 1 && id <= s->last_peer_id;
+    bool old = s->config.server && id != s->data_begun && id % 2 == 1 && id <= s->last_peer_id;
     return old && nghttp2_session_find_stream(s->ng, id) == NULL ? check_old_stream(s, id) : 0;
 }
 
@@ -79,6 +79,7 @@ static int on_begin_frame(nghttp2_session *ng, const nghttp2_frame_hd *hd, void 
         return 0;
     }
     bool message = hd->type == NGHTTP2_HEADERS || hd->type == NGHTTP2_DATA;
+    s->data_begun = hd->type == NGHTTP2_DATA ? hd->stream_id : s->data_begun;
     if (hd->type == NGHTTP2_HEADERS && hd->stream_id > s->last_peer_id) {
         note_new_id(s, hd->stream_id);
     } else if (message && hd->stream_id <= s->last_peer_id) {

@@ -332,6 +332,30 @@ static void resets_reach_the_other_side_with_their_code(void **state)
     h2_release(&s);
 }
 
+/* The server ends first, as a tunnel whose far end closed does; the client's own end is then an empty DATA frame. */
+static void an_end_that_answers_an_end_keeps_the_connection(void **state)
+{
+    struct pair *p = *state;
+    unsigned events;
+    for (size_t step = 1; step < 100; step = step * 3 + 1) {
+        struct h2_stream *c, *s = accept_one(p, &c, "POST", false);
+        struct head ok = response(p, 200);
+        h2_send_head(s, &ok, false);
+        send_text(s, "", true);
+        shuttle(p, step);
+        assert_ptr_equal(h2_next_event(p->client, &events), c);
+        assert_true(c->in_end);
+        send_text(c, "", true);
+        shuttle(p, step);
+        assert_ptr_equal(h2_next_event(p->server, &events), s);
+        assert_true(s->in_end && !s->was_reset);
+        h2_release(&c);
+        h2_release(&s);
+        while (h2_next_event(p->client, &events) != NULL || h2_next_event(p->server, &events) != NULL) {
+        }
+    }
+}
+
 static void a_released_server_stream_still_sends_its_end(void **state)
 {
     struct pair *p = *state;
@@ -727,6 +751,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_head_over_budget_is_an_event_to_answer, set_up, tear_down),
         cmocka_unit_test_setup_teardown(extended_connect_needs_the_peers_leave, set_up, tear_down),
         cmocka_unit_test_setup_teardown(resets_reach_the_other_side_with_their_code, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(an_end_that_answers_an_end_keeps_the_connection, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_released_server_stream_still_sends_its_end, set_up, tear_down),
         cmocka_unit_test_setup_teardown(goaway_in_two_steps_lets_streams_finish, set_up, tear_down),
         cmocka_unit_test(heads_that_http1_could_not_say_are_reset_and_the_connection_lives),
