@@ -66,7 +66,7 @@ class Wire:
                     self.bytes += data
                 b.sendall(data)
         except OSError as e:
-            print(f"wire {a.getpeername() if a.fileno() >= 0 else a}: {e!r}", file=sys.stderr)
+            print(f"wire {a}: {e!r}", file=sys.stderr)
         for s in (a, b):
             try:
                 s.shutdown(socket.SHUT_RDWR)
