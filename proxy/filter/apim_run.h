@@ -6,7 +6,7 @@
 #pragma once
 #include "proxy/filter/apim.h"
 
-/* ---- apim_program.c ---- */
+/* ---- apim_link.c ---- */
 
 /* The documents for a match, in the product context already decided. false: one has not arrived. */
 bool apim_link(struct filter_host *host, const struct apim_match *match, struct slice *why);
@@ -14,6 +14,10 @@ bool apim_link(struct filter_host *host, const struct apim_match *match, struct 
 void apim_link_matched(struct filter_host *host);
 /* false: something that is reached cannot run. */
 bool apim_check_chain(struct filter_host *host, struct slice *why);
+/* The first instruction of this kind that inbound reaches. */
+const struct apim_instruction *apim_find_inbound(const struct filter_host *host, enum apim_op op);
+
+/* ---- apim_program.c ---- */
 
 enum apim_run_result {
     APIM_RUN_FORWARD, /* everything in front of forward-request ran */
@@ -23,9 +27,6 @@ enum apim_run_result {
 enum apim_run_result apim_run_request(struct filter_host *host);
 bool apim_run_response(struct filter_host *host); /* outbound on host->response; false: replied */
 void apim_run_answer(struct filter_host *host);   /* outbound on an empty 200, which is then sent */
-
-/* The first instruction of this kind that inbound reaches. */
-const struct apim_instruction *apim_find_inbound(const struct filter_host *host, enum apim_op op);
 
 /* ---- apim_response.c ---- */
 

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from chain import INTERNAL, Chain, replace
-from harness import wait_for
+from harness import Process, free_port, port_open, wait_for
 from test_policy import document, header
 
 SOAP = ("<?xml version=\"1.0\"?>\n<soap:Envelope xmlns=\"http://example.com/\" xmlns:soap=\"http://schemas.xmlsoap.org/soap/envelope/\">\n"
@@ -42,7 +42,7 @@ DOCUMENTS = {
                       on_error=header("X-Caught", "yes")),
     "follow": forward("follow-redirects='true'"),
     "stays": forward("follow-redirects='false'"),
-    "h2": forward("http-version='2'"),
+    "h2": document(backend="<forward-request http-version='2'/>", outbound="<find-and-replace from='an old' to='a'/>"),
     "buffered": forward("buffer-request-body='true' buffer-response='false'"),
     "limited": document(backend="<limit-concurrency key='one-{{plain}}' max-count='2'><forward-request/></limit-concurrency>",
                         on_error=header("X-Caught", "yes")),
@@ -282,10 +282,41 @@ def test_a_buffered_body_is_sent_again_on_a_connection_that_still_works(chain):
     assert post(chain, "buffered", "@" + chain.path("upload"))[2] == b"y" * 3_000_000
 
 
-def test_another_http_version_is_another_cluster(chain):
+def test_another_http_version_is_another_cluster(chain, tmp_path):
     clusters = chain.admin_text("/clusters")[1]
     assert f"http/{INTERNAL}:{chain.internal.port};h2::" in clusters
     assert chain.call("/h2/items/7")[0] == 500  # this backend speaks HTTP/1 only
+    (tmp_path / "items").mkdir()
+    (tmp_path / "items" / "7").write_text("an old text by HTTP/2")
+    port = free_port(INTERNAL)
+    server = Process(["nghttpd", "--no-tls", "-a", INTERNAL, "-d", str(tmp_path), str(port)], tmp_path / "nghttpd.log")
+    server.wait_ready()
+    try:
+        wait_for(lambda: port_open(port, INTERNAL), "nghttpd")
+        replace_url(chain, "h2", f"http://{INTERNAL}:{port}")
+        wait_for(lambda: chain.call("/h2/items/7")[0] == 200, "the other backend")
+        for version in ("--http1.1", "--http2-prior-knowledge"):
+            status, headers, body, _ = chain.call("/h2/items/7", version)
+            assert (status, body) == (200, b"a text by HTTP/2")
+    finally:
+        server.stop()
+
+
+def replace_url(chain, api, url):
+    chain.artifacts.api(api, url, (("get", "/items/{id}", "get"),))
+
+
+@pytest.mark.parametrize("version", ["--http1.1", "--http2-prior-knowledge"])
+def test_bodies_change_in_both_versions(chain, version):
+    chain.answers.say("an old text " * 1000)
+    assert chain.call("/replace/items/7", version)[2].decode() == f"an {chain.function_key} " * 1000
+    chain.answers.say("")
+    for size in (10, 300_000):
+        replace(chain.path("upload"), "old text" * size)
+        status, _, body, _ = post(chain, "replace-up", "@" + chain.path("upload"), version)
+        assert (status, body) == (200, b"new and longer" * size)
+    chain.answers.say("<a>", "text/xml")
+    assert chain.call("/to-json/items/7", version)[0] == 500
 
 
 # ---- limit-concurrency ----
