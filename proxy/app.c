@@ -27,6 +27,7 @@ static void on_reclaim(struct timer *timer)
 {
     struct app *a = container_of(timer, struct app, reclaim);
     store_reclaim(a->store);
+    app_ads_trim(a);
     app_overload_check(a);
     if (++a->reclaims % CHECK_FILES_EVERY == 0) {
         check_files(a);
@@ -95,6 +96,8 @@ static bool app_build(struct app *a, struct err *err)
         return a->store != NULL;
     }
     a->stats = stats_create(a->options.concurrency + 1);
+    a->swap_us = stat_counter(a->stats, "config.swap_worker_us", NULL);
+    a->publish_us = stat_counter(a->stats, "config.publish_us", NULL);
     a->shared = upstream_shared_create(a->stats, a->options.concurrency);
     if (!create_workers(a, err)) {
         return false;
@@ -197,6 +200,8 @@ void app_destroy(struct app **app)
     extension_registry_destroy(&a->registry);
     app_overload_stop(a);
     upstream_shared_destroy(&a->shared);
+    stat_release(&a->swap_us);
+    stat_release(&a->publish_us);
     stats_destroy(&a->stats);
     log_sink_destroy(&a->sink);
     mem_free(a);

@@ -1,9 +1,11 @@
 /* The ADS client and the last good configuration on disk. */
+#include <malloc.h>
+
 #include "base/mem.h"
 #include "proxy/ads/ads.h"
 #include "proxy/app_internal.h"
 
-enum { SAVE_MS = 1000 };
+enum { SAVE_MS = 1000, LARGE = 1 << 20 };
 
 struct app_ads {
     struct app *app;
@@ -104,6 +106,15 @@ void app_ads_describe(const struct app *a, struct strbuf *json)
         ads_describe(a->ads->ads, json);
     } else {
         strbuf_add_str(json, "null");
+    }
+}
+
+/* A large update is decoded beside what it becomes: twice its size, which the edits that follow do not need. */
+void app_ads_trim(struct app *a)
+{
+    if (a->ads != NULL && a->ads->ads != NULL && ads_take_bytes(a->ads->ads) >= LARGE) {
+        pool_trim();
+        malloc_trim(0);
     }
 }
 

@@ -43,6 +43,7 @@ struct app {
     bool drain_until_empty; /* taken over: ends when the last connection has gone */
     uint64_t published;     /* generation the workers were last given */
     unsigned swaps;         /* configurations on their way */
+    struct stat_handle *swap_us, *publish_us; /* time so far: on the workers, on the main thread */
     struct err failure;
 };
 
@@ -62,6 +63,7 @@ void app_on_signal(void *ctx, int signo);
 /* app_ads.c: the ADS client, state on disk */
 bool app_ads_start(struct app *a, struct err *err);
 void app_ads_stop(struct app *a);
+void app_ads_trim(struct app *a); /* now and then */
 void app_ads_applied(struct app *a, uint64_t generation);
 struct strbuf;
 void app_ads_describe(const struct app *a, struct strbuf *json);

@@ -1,6 +1,7 @@
 /* How a configuration, an address or a question reaches every worker: as messages, answered by messages. */
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/strbuf.h"
 #include "proxy/app_internal.h"
@@ -49,7 +50,9 @@ static void swap_on_worker(void *arg)
 {
     struct swap_step *step = arg;
     struct swap *s = step->swap;
+    int64_t start = clock_mono_us();
     worker_swap(step->worker, s->snapshot, s->fds);
+    stat_add(s->app->swap_us, step->worker->index, (uint64_t)(clock_mono_us() - start));
     mem_free(step);
     if (atomic_fetch_sub(&s->left, 1) == 1) {
         loop_post(s->app->workers[0].loop, swap_done, s);
@@ -64,6 +67,7 @@ void app_publish(struct app *a)
     if (a->published == generation || a->state >= APP_DRAINING) {
         return;
     }
+    int64_t start = clock_mono_us();
     a->published = generation;
     if (!listen_sockets_update(a->sockets, snapshot, &err)) {
         LOG(LOG_ERROR, "config", "%s", err.text);
@@ -91,6 +95,7 @@ void app_publish(struct app *a)
         *step = (struct swap_step){s, &a->workers[i]};
         loop_post(a->workers[i].loop, swap_on_worker, step);
     }
+    stat_add(a->publish_us, 0, (uint64_t)(clock_mono_us() - start));
 }
 
 /* ---- something on every worker ---- */

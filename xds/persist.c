@@ -123,15 +123,17 @@ void persist_save(struct persist *persist, struct folder *folder)
     }
     const struct folder_store to = {.put = put, .del = del, .ctx = persist};
     folder_export(folder, &to);
-    if (persist->failed) {
-        store_rollback(persist->store);
-    } else if (!store_commit(persist->store, &err)) {
-        tell(persist, "state folder cannot be written", &err);
-        store_rollback(persist->store);
-    } else {
+    bool stored = !persist->failed && store_commit(persist->store, &err);
+    if (stored) {
         mem_free(persist->trouble);
         persist->trouble = NULL;
+    } else {
+        if (!persist->failed) {
+            tell(persist, "state folder cannot be written", &err);
+        }
+        store_rollback(persist->store);
     }
+    folder_exported(folder, stored); /* else all of it is exported again by the next call */
 }
 
 const char *persist_trouble(const struct persist *persist)

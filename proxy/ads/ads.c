@@ -291,6 +291,7 @@ struct ads *ads_create(const struct ads_config *config, const struct ads_events 
     grpc_reader_init(&a->reader, MESSAGE_MAX);
     a->backoff = (struct backoff){.base_ms = BASE_MS, .cap_ms = CAP_MS};
     a->session = ads_session_create(config->node->packed, config->delta);
+    a->apply_us = stat_counter(config->stats, "config.apply_us", NULL);
     a->connected = stat_gauge(config->stats, "control_plane.connected_state", NULL);
     timer_init(&a->timer, config->loop, on_timer);
     loop_task_init(&a->resume, resume);
@@ -313,10 +314,18 @@ void ads_destroy(struct ads **ads)
     ads_types_fini(a);
     ads_session_destroy(&a->session);
     stat_release(&a->connected);
+    stat_release(&a->apply_us);
     mem_free(a->reason);
     mem_free(a->last_error);
     mem_free(a->control_plane);
     mem_free(a);
+}
+
+size_t ads_take_bytes(struct ads *a)
+{
+    size_t n = a->bytes;
+    a->bytes = 0;
+    return n;
 }
 
 bool ads_is_connected(const struct ads *a)

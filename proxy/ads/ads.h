@@ -35,6 +35,7 @@ struct ads *ads_create(const struct ads_config *config, const struct ads_events 
 void ads_destroy(struct ads **a);
 /* The last worker uses this snapshot (or a newer one). May be called from publish. */
 void ads_applied(struct ads *a, uint64_t generation);
+size_t ads_take_bytes(struct ads *a); /* received since the last call */
 bool ads_is_connected(const struct ads *a); /* the server has answered on the present stream */
 /* One JSON object: the state of the stream and, per type, versions, names, times and the last refusal. */
 void ads_describe(const struct ads *a, struct strbuf *json);

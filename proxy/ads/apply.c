@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 
@@ -120,7 +121,9 @@ static void apply(struct ads *a)
         .n_removed = a->response.n_removed,
     };
     bool changed = false;
+    int64_t start = clock_mono_us();
     a->acceptable = store_apply(a->config.store, &update, &changed, &err);
+    stat_add(a->apply_us, loop_index(a->config.loop), (uint64_t)(clock_mono_us() - start));
     a->reason = a->acceptable ? NULL : mem_str(err.text);
     a->applying = true;
     if (!changed) {
@@ -135,6 +138,7 @@ static void apply(struct ads *a)
 static void count_received(struct ads *a, struct ads_type *t, struct slice message)
 {
     unsigned slot = loop_index(a->config.loop);
+    a->bytes += message.n;
     stat_add(t->attempt, slot, 1);
     stat_add(t->resources, slot, a->response.n);
     stat_add(t->bytes, slot, message.n);

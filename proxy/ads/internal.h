@@ -45,7 +45,8 @@ struct ads {
     bool acceptable;
     char *reason; /* why not */
 
-    struct stat_handle *connected;
+    struct stat_handle *connected, *apply_us; /* time spent on building what came */
+    size_t bytes;                              /* for ads_take_bytes */
     uint64_t streams;                          /* opened so far */
     int64_t connected_since_us, last_error_us; /* wall */
     char *last_error;                          /* of the stream; NULL: none since it was last heard */

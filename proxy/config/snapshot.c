@@ -222,6 +222,11 @@ bool snapshot_secret(const struct snapshot *s, struct slice name, struct slice *
     return true;
 }
 
+bool snapshot_same_upstreams(const struct snapshot *a, const struct snapshot *b)
+{
+    return a->clusters == b->clusters && a->endpoints == b->endpoints && a->listeners == b->listeners;
+}
+
 size_t snapshot_cluster_count(const struct snapshot *s)
 {
     return index_count(s->clusters);

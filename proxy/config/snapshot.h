@@ -236,6 +236,8 @@ const struct route_table *snapshot_routes(const struct snapshot *s, struct slice
 const struct apim_set *snapshot_apim(const struct snapshot *s);                              /* never NULL */
 /* Value of a generic secret; false: unknown. Never log it. */
 bool snapshot_secret(const struct snapshot *s, struct slice name, struct slice *value);
+/* The very same clusters, endpoints and listeners (tunnels lead through those). */
+bool snapshot_same_upstreams(const struct snapshot *a, const struct snapshot *b);
 size_t snapshot_cluster_count(const struct snapshot *s);
 const struct cluster_conf *snapshot_cluster_at(const struct snapshot *s, size_t i);
 size_t snapshot_listener_count(const struct snapshot *s);

@@ -94,6 +94,7 @@ struct config_store *store_create(struct config_bootstrap *b, const struct exten
     strbuf_init(&s->refusals);
     for (int t = 0; t < TYPE_COUNT; t++) {
         s->types[t].entries = map_create(entry_free);
+        list_init(&s->types[t].warming);
         s->urls[t] = slice_of(resource_kinds[t].url);
     }
     begin(s);

@@ -173,12 +173,9 @@ static bool is_return(struct config_store *s, struct entry *e, struct slice byte
     if (e->active == NULL || e->dead || !slice_eq(e->active->bytes, bytes)) {
         return false;
     }
-    if (e->warming != NULL) {
-        form_free(e->type, &e->warming);
-        s->types[e->type].n_warming--;
-    }
+    store_names_of(s, e->warming);
+    entry_drop_warming(e);
     e->gone = false;
-    s->names_stale = true;
     store_dirty(s, e->type);
     return true;
 }
@@ -234,17 +231,15 @@ static void accept_one(struct config_store *s, enum resource_type type, const st
 
 static void remove_entry(struct config_store *s, struct entry *e)
 {
-    if (e->warming != NULL) {
-        form_free(e->type, &e->warming);
-        s->types[e->type].n_warming--;
-    }
+    store_names_of(s, e->warming);
+    store_names_of(s, e->active);
+    entry_drop_warming(e);
     store_touch(s, e);
     if (resource_kinds[e->type].lingers && e->active != NULL) {
-        e->gone = true;
+        e->gone = s->maybe_gone = true;
     } else {
         e->dead = true;
     }
-    s->names_stale = true;
     store_dirty(s, e->type);
 }
 

@@ -70,7 +70,9 @@ static bool form_build(struct config_store *s, enum resource_type type, struct f
 struct form *form_create(struct config_store *s, enum resource_type type, struct slice bytes, struct slice version,
                          bool is_static, struct err *err)
 {
-    struct arena *arena = arena_create(bytes.n + version.n + 256);
+    /* To the block that is needed: there may be a hundred thousand. Those who name others need some more. */
+    size_t more = type == TYPE_SUBSCRIPTION || type == TYPE_SECRET ? 176 : 256;
+    struct arena *arena = arena_create(bytes.n + version.n + more);
     struct form *f = arena_zalloc(arena, sizeof *f);
     f->arena = arena;
     f->bytes = arena_slice(arena, bytes);
@@ -132,12 +134,14 @@ struct entry *entry_create(enum resource_type type, struct slice name)
     struct entry *e = mem_alloc(sizeof *e);
     e->type = type;
     e->name = slice_make(mem_str_slice(name), name.n);
+    list_init(&e->link);
     return e;
 }
 
 void entry_free(void *entry)
 {
     struct entry *e = entry;
+    list_remove(&e->link);
     form_free(e->type, &e->active);
     form_free(e->type, &e->warming);
     form_free(e->type, &e->before);
@@ -160,6 +164,21 @@ struct entry *store_add_entry(struct config_store *s, enum resource_type type, s
         map_put(s->types[type].entries, name, e);
     }
     return e;
+}
+
+void entry_drop_warming(struct entry *e)
+{
+    if (e->warming != NULL) {
+        form_free(e->type, &e->warming);
+        list_remove(&e->link);
+    }
+}
+
+void store_names_of(struct config_store *s, const struct form *f)
+{
+    for (const struct need *n = f == NULL ? NULL : f->needs; n != NULL; n = n->next) {
+        s->names_stale = s->names_stale || !resource_kinds[n->type].wildcard;
+    }
 }
 
 const struct form *entry_latest(const struct entry *e)
@@ -185,17 +204,15 @@ void store_touch(struct config_store *s, struct entry *e)
 void entry_take(struct config_store *s, struct entry *e, struct form *f)
 {
     struct type_state *t = &s->types[e->type];
-    if (e->warming != NULL) {
-        form_free(e->type, &e->warming);
-        t->n_warming--;
-    }
+    store_names_of(s, e->warming);
+    store_names_of(s, f);
+    entry_drop_warming(e);
     mem_free(e->refusal.reason);
     mem_free(e->refusal.version);
     e->refusal = (struct refusal){0};
     e->gone = e->dead = e->stuck = false;
     e->warming = f; /* store_settle promotes it, at once if it waits for nothing */
-    t->n_warming++;
-    s->names_stale = true;
+    list_push(&t->warming, &e->link);
     t->dirty = true;
 }
 

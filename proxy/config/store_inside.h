@@ -10,6 +10,7 @@
  *   publish (store_publish.c) a new snapshot out of the old one's indexes and the entries that were touched
  */
 #pragma once
+#include "base/list.h"
 #include "base/map.h"
 #include "base/strbuf.h"
 #include "proxy/config/apim_set.h"
@@ -29,6 +30,7 @@ struct form { /* one accepted version of a resource */
 struct entry {
     enum resource_type type;
     struct slice name; /* own memory */
+    struct list link;  /* in its type's warming list while it has a warming form */
     struct form *active, *warming;
     struct form *before;  /* what was active when this update began, if touched */
     void *published;      /* the object that the current snapshot has of it, borrowed */
@@ -46,7 +48,7 @@ struct entry {
 
 struct type_state {
     struct map *entries; /* name → struct entry, owned */
-    size_t n_warming;
+    struct list warming;  /* entries that wait: what an edit has to look at must not grow with the catalogue */
     struct slice version; /* of the last update that was applied without a refusal; own memory */
     bool answered;        /* by a live update */
     bool loaded;          /* from disk, and not answered since */
@@ -68,6 +70,7 @@ struct config_store {
     size_t n_refusals;
     struct arena *names_arena;
     bool names_stale;
+    bool maybe_gone; /* some entry may have been removed and stayed for those who name it */
     bool lenient_backends; /* started from disk: named values may be missing, such calls fail closed */
     bool wants_apim;       /* some virtual host is answered from the API table */
     int64_t disk_since_us;
@@ -99,7 +102,10 @@ struct form *form_create(struct config_store *s, enum resource_type type, struct
 void form_free(enum resource_type type, struct form **f);
 /* Makes the form the entry's newest: active, or warming when it waits. */
 void entry_take(struct config_store *s, struct entry *e, struct form *f);
+void entry_drop_warming(struct entry *e); /* if it has one */
 const struct form *entry_latest(const struct entry *e); /* warming, else active */
+/* A form came or went (NULL: none): the names to subscribe may be others now. */
+void store_names_of(struct config_store *s, const struct form *f);
 bool form_is_ready(const struct config_store *s, enum resource_type type, const struct form *f);
 void store_refuse(struct config_store *s, struct entry *e, struct slice name, struct slice version, const char *reason);
 

@@ -44,9 +44,9 @@ static bool promote(struct config_store *s, struct entry *e)
     }
     struct form *f = e->warming;
     e->warming = NULL;
-    s->types[e->type].n_warming--;
+    list_remove(&e->link);
+    store_names_of(s, e->active);
     replace_active(s, e, f);
-    s->names_stale = true;
     return true;
 }
 
@@ -54,9 +54,10 @@ static bool promote_all(struct config_store *s)
 {
     bool any = false;
     for (int t = 0; t < TYPE_COUNT; t++) {
-        struct map_item *i = s->types[t].n_warming == 0 ? NULL : map_first(s->types[t].entries);
-        for (; i != NULL; i = map_next(i)) {
-            any = promote(s, map_value(i)) || any;
+        const struct list *all = &s->types[t].warming;
+        for (struct list *i = all->next, *next; i != all; i = next) {
+            next = i->next;
+            any = promote(s, container_of(i, struct entry, link)) || any;
         }
     }
     return any;
@@ -142,6 +143,9 @@ static bool bury_unnamed(struct config_store *s)
     static const enum resource_type namers[] = {TYPE_BACKEND, TYPE_PROGRAM, TYPE_PRODUCT, TYPE_API};
     struct map *named[TYPE_COUNT] = {NULL};
     bool any_gone = false, any = false;
+    if (!s->maybe_gone) {
+        return false;
+    }
     for (int t = 0; t < TYPE_COUNT; t++) {
         for (struct map_item *i = resource_kinds[t].lingers ? map_first(s->types[t].entries) : NULL; i != NULL;
              i = map_next(i)) {
@@ -159,11 +163,13 @@ static bool bury_unnamed(struct config_store *s)
             struct entry *e = map_value(i);
             if (e->gone && !e->dead && !map_has(named[t], e->name)) {
                 store_touch(s, e);
+                store_names_of(s, e->active);
                 e->dead = any = true;
             }
         }
         map_destroy(&named[t]);
     }
+    s->maybe_gone = any_gone;
     return any;
 }
 
@@ -207,10 +213,7 @@ static void forget_unnamed(struct config_store *s, enum resource_type type, cons
     for (struct map_item *i = map_first(s->types[type].entries); i != NULL; i = map_next(i)) {
         struct entry *e = map_value(i);
         if (!e->dead && !map_has(wanted, e->name)) {
-            if (e->warming != NULL) {
-                form_free(e->type, &e->warming);
-                s->types[type].n_warming--;
-            }
+            entry_drop_warming(e);
             store_touch(s, e);
             e->dead = true;
             store_dirty(s, type);

@@ -216,9 +216,28 @@ static void cluster_retire(struct cluster *c)
     cluster_release(c);
 }
 
-static void update_cluster(struct upstream *u, const struct cluster_conf *conf)
+/* Nothing that the cluster's hosts and dials are made of has changed. A tunnel depends on another cluster. */
+static bool is_same(const struct snapshot *before, const struct snapshot *now, const struct cluster *old,
+                    const struct cluster_conf *conf)
+{
+    const struct endpoint_set *set = snapshot_endpoints(now, conf);
+    if (old == NULL || old->conf != conf || before == NULL || set == NULL || snapshot_endpoints(before, conf) != set) {
+        return false;
+    }
+    for (size_t i = 0; i < set->n; i++) {
+        if (set->endpoints[i].kind == ENDPOINT_INTERNAL) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void update_cluster(struct upstream *u, const struct snapshot *before_all, const struct cluster_conf *conf)
 {
     struct cluster *old = map_get(u->clusters, conf->name);
+    if (is_same(before_all, u->snapshot, old, conf)) {
+        return;
+    }
     uint64_t recipe = recipe_of(u->snapshot, conf, 0);
     if (old != NULL && old->recipe == recipe) {
         struct cluster_conf *before = old->conf;
@@ -239,8 +258,12 @@ void upstream_update(struct upstream *u, struct snapshot *snapshot)
 {
     struct snapshot *before = u->snapshot;
     u->snapshot = snapshot_ref(snapshot);
+    if (before != NULL && snapshot_same_upstreams(before, snapshot)) {
+        snapshot_unref(&before);
+        return; /* an edited API or key: not a look at thousands of clusters */
+    }
     for (size_t i = 0; i < snapshot_cluster_count(snapshot); i++) {
-        update_cluster(u, snapshot_cluster_at(snapshot, i));
+        update_cluster(u, before, snapshot_cluster_at(snapshot, i));
     }
     struct map_item *next;
     for (struct map_item *i = map_first(u->clusters); i != NULL; i = next) {

@@ -27,6 +27,7 @@ struct folder *folder_create(const char *root, const char *overrides)
     f->files = map_create(folder_free_file);
     f->imported = map_create(folder_free_file);
     f->exported = map_create(NULL);
+    f->staged = map_create(NULL);
     f->dirty = map_create(NULL);
     return f;
 }
@@ -42,6 +43,7 @@ void folder_destroy(struct folder **folder)
     map_destroy(&f->files);
     map_destroy(&f->imported);
     map_destroy(&f->exported);
+    map_destroy(&f->staged);
     map_destroy(&f->dirty);
     mem_free(f->overrides_error);
     mem_free(f->overrides_file);

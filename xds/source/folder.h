@@ -65,7 +65,9 @@ struct folder_store {
     void (*del)(void *ctx, const char *path);
     void *ctx;
 };
-/* What is good and not yet exported, and what is gone, since the last call. */
+/* What is good and not yet stored, and what is gone. The owner then says whether all of it is in the store now: if not,
+ * the next export gives it again. */
 void folder_export(struct folder *folder, const struct folder_store *to);
+void folder_exported(struct folder *folder, bool stored);
 /* A last good form of an earlier run. Ignored after the first rescan. */
 void folder_import(struct folder *folder, const char *path, struct slice bytes);

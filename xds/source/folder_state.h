@@ -16,6 +16,7 @@ struct folder {
     struct map *files;    /* path → struct folder_file */
     struct map *imported; /* path → struct folder_file: last good forms of an earlier run, until the first rescan */
     struct map *exported; /* path → hash of the bytes that the store holds */
+    struct map *staged;   /* path → the same, given to the store since; NULL: deleted */
     struct overrides *overrides;
     struct scan_sign overrides_sign;
     char *overrides_error; /* NULL: readable */

@@ -182,7 +182,7 @@ static bool is_exported(const struct folder *f, struct slice path, uint64_t hash
 static void put(struct folder *f, const struct folder_store *to, const char *path, struct slice bytes, bool secret)
 {
     to->put(to->ctx, path, bytes, secret);
-    map_put(f->exported, slice_of(path), (void *)(uintptr_t)exported_hash(slice_hash(bytes, 1)));
+    map_put(f->staged, slice_of(path), (void *)(uintptr_t)exported_hash(slice_hash(bytes, 1)));
 }
 
 /* A specification's bytes are not kept: the file has them still, or the next rescan exports what it has then. */
@@ -228,7 +228,7 @@ static void delete_if_gone(struct folder *f, const struct folder_store *to, stru
     if (map_has(f->exported, key) && is_gone(f, key)) {
         char *path = mem_str_slice(key);
         to->del(to->ctx, path);
-        map_del(f->exported, slice_of(path));
+        map_put(f->staged, slice_of(path), NULL);
         mem_free(path);
     }
 }
@@ -250,8 +250,7 @@ static void export_all(struct folder *f, const struct folder_store *to)
     for (struct map_item *i = map_first(f->files); i != NULL; i = map_next(i)) {
         put_file(f, to, map_value(i));
     }
-    for (struct map_item *i = map_first(f->exported), *next; i != NULL; i = next) {
-        next = map_next(i);
+    for (struct map_item *i = map_first(f->exported); i != NULL; i = map_next(i)) {
         delete_if_gone(f, to, map_key(i));
     }
 }
@@ -270,9 +269,28 @@ void folder_export(struct folder *f, const struct folder_store *to)
         !is_exported(f, SLICE(FOLDER_OVERRIDES), exported_hash(slice_hash(f->overrides->bytes, 1)))) {
         put(f, to, FOLDER_OVERRIDES, f->overrides->bytes, true);
     }
-    f->export_all = false;
-    map_destroy(&f->dirty);
-    f->dirty = map_create(NULL);
+}
+
+static void empty(struct map **m)
+{
+    map_destroy(m);
+    *m = map_create(NULL);
+}
+
+void folder_exported(struct folder *f, bool stored)
+{
+    for (struct map_item *i = stored ? map_first(f->staged) : NULL; i != NULL; i = map_next(i)) {
+        if (map_value(i) == NULL) {
+            map_del(f->exported, map_key(i));
+        } else {
+            map_put(f->exported, map_key(i), map_value(i));
+        }
+    }
+    empty(&f->staged);
+    if (stored && f->scanned) {
+        f->export_all = false;
+        empty(&f->dirty);
+    }
 }
 
 void folder_import(struct folder *f, const char *path, struct slice bytes)

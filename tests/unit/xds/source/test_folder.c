@@ -143,12 +143,14 @@ static void last_good_forms_survive_a_restart(void **state)
     write_overrides(&f, "apis: []\n");
     rescan(&f);
     folder_export(f.folder, &to);
+    folder_exported(f.folder, true);
     assert_int_equal(map_count(store), 3);
     tree_write(&f.tree, INFO, "{");
     tree_remove(&f.tree, "products");
     write_overrides(&f, "apis: [\n");
     rescan(&f);
     folder_export(f.folder, &to);
+    folder_exported(f.folder, true);
     assert_int_equal(map_count(store), 2);
 
     folder_destroy(&f.folder);
@@ -166,6 +168,7 @@ static void last_good_forms_survive_a_restart(void **state)
     tree_remove(&f.tree, INFO);
     rescan(&f);
     folder_export(f.folder, &to);
+    folder_exported(f.folder, true);
     assert_int_equal(map_count(store), 1);
     map_destroy(&store);
     stop(&f);
@@ -363,18 +366,57 @@ static void after_an_update_only_what_changed_is_exported(void **state)
     tree_write(&f.tree, "apis/x/specification.json", "{\"openapi\": \"3.0.0\", \"paths\": {}}");
     rescan(&f);
     folder_export(f.folder, &to);
+    folder_exported(f.folder, true);
     assert_non_null(strstr(strbuf_cstr(&seen), "+apis/x/specification.json:33"));
     strbuf_clear(&seen);
     tree_write(&f.tree, "apis/y/apiInformation.json", GOOD);
     tree_remove(&f.tree, "apis/x/specification.json");
     UPDATE(&f, "apis/y", "apis/x/specification.json");
     folder_export(f.folder, &to);
+    folder_exported(f.folder, true);
     assert_non_null(strstr(strbuf_cstr(&seen), "+apis/y/apiInformation.json"));
     assert_non_null(strstr(strbuf_cstr(&seen), "-apis/x/specification.json"));
     assert_null(strstr(strbuf_cstr(&seen), INFO));
     strbuf_clear(&seen);
     folder_export(f.folder, &to);
+    folder_exported(f.folder, true);
     assert_int_equal(seen.n, 0);
+    strbuf_fini(&seen);
+    stop(&f);
+}
+
+/* The owner's transaction failed: nothing of it is in the store. */
+static void what_was_rolled_back_is_exported_again(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct strbuf first, seen;
+    start(&f, true);
+    strbuf_init(&first);
+    strbuf_init(&seen);
+    const struct folder_store to = {count_put, count_del, &first}, again = {count_put, count_del, &seen};
+    tree_write(&f.tree, INFO, GOOD);
+    tree_write(&f.tree, "apis/x/specification.json", "{\"openapi\": \"3.0.0\", \"paths\": {}}");
+    write_overrides(&f, "apis: []\n");
+    rescan(&f);
+    for (int i = 0; i < 2; i++) { /* the first one whole, then by increments */
+        folder_export(f.folder, &to);
+        folder_exported(f.folder, false);
+        folder_export(f.folder, &again);
+        assert_string_equal(strbuf_cstr(&seen), strbuf_cstr(&first));
+        assert_true(seen.n > 0);
+        folder_exported(f.folder, true);
+        strbuf_clear(&first);
+        strbuf_clear(&seen);
+        if (i == 0) {
+            tree_write(&f.tree, "apis/y/apiInformation.json", GOOD);
+            tree_remove(&f.tree, "apis/x/specification.json");
+            UPDATE(&f, "apis/y", "apis/x/specification.json");
+        }
+    }
+    folder_export(f.folder, &to);
+    assert_int_equal(first.n, 0);
+    strbuf_fini(&first);
     strbuf_fini(&seen);
     stop(&f);
 }
@@ -412,6 +454,7 @@ int main(void)
         cmocka_unit_test(files_in_a_folder_that_cannot_be_listed_are_not_gone),
         cmocka_unit_test(an_update_finds_what_a_whole_scan_would),
         cmocka_unit_test(after_an_update_only_what_changed_is_exported),
+        cmocka_unit_test(what_was_rolled_back_is_exported_again),
         cmocka_unit_test(a_broken_specification_serves_the_operations_of_its_last_good_form),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
