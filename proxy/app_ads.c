@@ -51,7 +51,27 @@ static void publish(void *ctx, struct snapshot *snapshot)
     app_publish(s->app);
 }
 
-static const struct ads_events events = {.publish = publish, .on_accepted = on_accepted};
+static void on_attempt(void *ctx)
+{
+    struct app *a = ((struct app_ads *)ctx)->app;
+    dns_refresh(a->dns, store_snapshot(a->store), bootstrap_ads_cluster(a->bootstrap));
+}
+
+static const struct ads_events events = {.publish = publish, .on_accepted = on_accepted, .on_attempt = on_attempt};
+
+void app_ads_resolved(struct app *a, struct slice name, uint16_t port)
+{
+    const struct snapshot *s = store_snapshot(a->store);
+    const struct cluster_conf *conf = snapshot_cluster(s, bootstrap_ads_cluster(a->bootstrap));
+    const struct endpoint_set *set = conf == NULL ? NULL : snapshot_endpoints(s, conf);
+    for (size_t i = 0; a->ads != NULL && a->ads->ads != NULL && set != NULL && i < set->n; i++) {
+        const struct endpoint_conf *e = &set->endpoints[i];
+        if (e->kind == ENDPOINT_NAME && e->port == port && slice_eq(e->host, name)) {
+            ads_addresses_changed(a->ads->ads);
+            return;
+        }
+    }
+}
 
 static void load(struct app *a)
 {

@@ -63,6 +63,7 @@ void app_on_signal(void *ctx, int signo);
 /* app_ads.c: the ADS client, state on disk */
 bool app_ads_start(struct app *a, struct err *err);
 void app_ads_stop(struct app *a);
+void app_ads_resolved(struct app *a, struct slice name, uint16_t port); /* a name has other addresses */
 void app_ads_trim(struct app *a); /* now and then */
 void app_ads_applied(struct app *a, uint64_t generation);
 struct strbuf;

@@ -174,4 +174,5 @@ void app_resolved(void *ctx, struct slice name, uint16_t port, const struct host
         r->worker = &a->workers[i];
         loop_post(r->worker->loop, resolved_on_worker, r);
     }
+    app_ads_resolved(a, name, port);
 }

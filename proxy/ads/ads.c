@@ -8,7 +8,7 @@
 #include "base/macros.h"
 #include "base/mem.h"
 
-enum { BASE_MS = 500, CAP_MS = 30000, MESSAGE_MAX = 64 << 20 };
+enum { BASE_MS = 500, CAP_MS = 30000, MOVED_MS = 50, MESSAGE_MAX = 64 << 20 };
 
 static void start(struct ads *a);
 
@@ -279,7 +279,25 @@ static void start(struct ads *a)
 
 static void on_timer(struct timer *timer)
 {
-    start(container_of(timer, struct ads, timer));
+    struct ads *a = container_of(timer, struct ads, timer);
+    if (a->events->on_attempt != NULL) {
+        a->events->on_attempt(a->ctx);
+    }
+    start(a);
+}
+
+/* Not all clients at the same moment, but soon. The first attempt of all waits for the first address by itself. */
+void ads_addresses_changed(struct ads *a)
+{
+    uint32_t random;
+    if (a->state == ADS_STREAMING || a->last_error == NULL) {
+        return;
+    }
+    crypto_random(&random, sizeof random);
+    drop_stream(a);
+    a->state = ADS_WAITING;
+    backoff_reset(&a->backoff);
+    timer_set_in(&a->timer, random % MOVED_MS);
 }
 
 struct ads *ads_create(const struct ads_config *config, const struct ads_events *events, void *ctx)

@@ -18,6 +18,8 @@ struct ads_events {
     void (*publish)(void *ctx, struct snapshot *snapshot);
     /* Something was acknowledged: the store may have something to save. */
     void (*on_accepted)(void *ctx);
+    /* An attempt begins: the cluster's names are to be resolved anew, the control server may have moved. May be NULL. */
+    void (*on_attempt)(void *ctx);
 };
 
 struct ads_config {
@@ -35,6 +37,8 @@ struct ads *ads_create(const struct ads_config *config, const struct ads_events 
 void ads_destroy(struct ads **a);
 /* The last worker uses this snapshot (or a newer one). May be called from publish. */
 void ads_applied(struct ads *a, uint64_t generation);
+/* The cluster has other addresses: an attempt that waits, or is under way at the old ones, is made now. */
+void ads_addresses_changed(struct ads *a);
 size_t ads_take_bytes(struct ads *a); /* received since the last call */
 bool ads_is_connected(const struct ads *a); /* the server has answered on the present stream */
 /* One JSON object: the state of the stream and, per type, versions, names, times and the last refusal. */

@@ -132,11 +132,16 @@ void dns_destroy(struct dns **d)
     }
 }
 
+static struct name *find(const struct dns *d, const struct endpoint_conf *ep, char key[300])
+{
+    snprintf(key, 300, "%.*s:%u", SLICE_ARG(ep->host), ep->port);
+    return map_get(d->names, slice_of(key));
+}
+
 static void want(struct dns *d, const struct cluster_conf *c, const struct endpoint_conf *ep)
 {
     char key[300];
-    snprintf(key, sizeof key, "%.*s:%u", SLICE_ARG(ep->host), ep->port);
-    struct name *n = map_get(d->names, slice_of(key));
+    struct name *n = find(d, ep, key);
     bool fresh = n == NULL;
     if (fresh) {
         n = mem_alloc(sizeof *n);
@@ -174,6 +179,19 @@ void dns_update(struct dns *d, const struct snapshot *snapshot)
         next = map_next(i);
         if (!((struct name *)map_value(i))->wanted) {
             map_del(d->names, map_key(i));
+        }
+    }
+}
+
+void dns_refresh(struct dns *d, const struct snapshot *snapshot, struct slice cluster)
+{
+    const struct cluster_conf *conf = snapshot_cluster(snapshot, cluster);
+    const struct endpoint_set *set = conf == NULL ? NULL : snapshot_endpoints(snapshot, conf);
+    for (size_t e = 0; set != NULL && e < set->n; e++) {
+        char key[300];
+        struct name *n = set->endpoints[e].kind == ENDPOINT_NAME ? find(d, &set->endpoints[e], key) : NULL;
+        if (n != NULL) {
+            ask(n);
         }
     }
 }

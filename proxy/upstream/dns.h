@@ -24,6 +24,8 @@ struct dns *dns_create(struct loop *loop, struct resolver *resolver,
                        void *ctx);
 void dns_destroy(struct dns **d);
 void dns_update(struct dns *d, const struct snapshot *snapshot); /* starts and stops names as clusters come and go */
+/* Asks again for the names of this cluster now: what is known of them may be why it cannot be reached. */
+void dns_refresh(struct dns *d, const struct snapshot *snapshot, struct slice cluster);
 bool dns_is_settled(const struct dns *d); /* every name was asked at least once */
 /* Repeats everything known, for a worker that starts now. */
 void dns_replay(struct dns *d, void (*each)(void *ctx, struct slice name, uint16_t port, const struct host_addrs *addrs),

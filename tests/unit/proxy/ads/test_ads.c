@@ -178,7 +178,15 @@ static void on_accepted(void *ctx)
     accepted++;
 }
 
-static const struct ads_events events = {publish, on_accepted};
+static unsigned attempts;
+
+static void on_attempt(void *ctx)
+{
+    (void)ctx;
+    attempts++;
+}
+
+static const struct ads_events events = {publish, on_accepted, on_attempt};
 
 static int setup(void **state)
 {
@@ -187,7 +195,7 @@ static int setup(void **state)
     memset(&up, 0, sizeof up);
     store.cds = 1;
     store.changes = true;
-    published = accepted = 0;
+    published = accepted = attempts = 0;
     apply_at_once = true;
     log_set_level(LOG_OFF);
     arena = arena_create(0);
@@ -386,6 +394,29 @@ static void a_stream_that_ends_keeps_what_was_accepted_and_another_is_tried(void
     assert_non_null(strstr(up.sent.p, "; Cluster v=1 n= node []; ClusterLoadAssignment v= n= [a,b]"));
 }
 
+static void new_addresses_make_the_next_attempt_at_once(void **state)
+{
+    (void)state;
+    wait_for_attempt(1);
+    ads_addresses_changed(ads); /* the first attempt waits for them by itself */
+    assert_int_equal(up.cancelled, 0);
+    struct err why = {.kind = ERR_IO, .text = "connection refused"};
+    struct upstream_target target = {.host = "127.0.0.1:1"};
+    for (unsigned i = 0; i < 9; i++) { /* by now it would wait for many seconds */
+        up.events->on_failed(up.ctx, &why, &target);
+        ads_addresses_changed(ads);
+        wait_for_attempt(i + 2);
+    }
+    assert_int_equal(attempts, 10); /* each looked for addresses */
+    ads_addresses_changed(ads);     /* one that dials the old address is given up */
+    assert_int_equal(up.cancelled, 1);
+    wait_for_attempt(11);
+    give_stream();
+    push_bytes(clusters("1", "a"));
+    ads_addresses_changed(ads); /* a stream that works goes on */
+    assert_true(ads_is_connected(ads));
+}
+
 static void a_permission_that_is_denied_is_named(void **state)
 {
     (void)state;
@@ -506,6 +537,7 @@ int main(void)
         ADS_TEST(what_changes_nothing_is_acknowledged_at_once),
         ADS_TEST(a_refused_response_is_answered_with_the_reason_after_its_good_part_was_published),
         ADS_TEST(a_stream_that_ends_keeps_what_was_accepted_and_another_is_tried),
+        ADS_TEST(new_addresses_make_the_next_attempt_at_once),
         ADS_TEST(a_permission_that_is_denied_is_named),
         ADS_TEST(answers_that_are_not_grpc_are_refused),
         ADS_TEST(messages_that_are_too_long_compressed_or_broken_end_the_stream),
