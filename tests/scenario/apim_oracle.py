@@ -137,7 +137,11 @@ class Service:
             path = os.path.join(self.root, where, name)
             if os.path.exists(path):
                 return openapi_operations(path)
-        return None  # of a kind that is not read here
+        path = os.path.join(self.root, where, "specification.wadl")
+        if os.path.exists(path):
+            w = "{http://wadl.dev.java.net/2009/02}"
+            return [(m.get("id"), m.get("name"), r.get("path")) for r in Xml.parse(path).iter(w + "resource") for m in r.iter(w + "method")]
+        return [("soap", "POST", "/")] if props.get("type") == "soap" else None
 
     def document(self, where):
         path = os.path.join(self.root, where, "policy.xml")

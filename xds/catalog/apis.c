@@ -112,7 +112,7 @@ static void check_specification(struct build *b, struct api_head *h, const struc
     } else if (h->spec->state == ARTIFACT_BROKEN) {
         close_head(h, closure_of_artifact(h->spec));
     } else if (h->spec->spec == NULL) {
-        close_head(h, closure_at(b, NULL, h->spec->path, "only specifications in OpenAPI are supported yet"));
+        close_head(h, closure_at(b, NULL, h->spec->path, "of specifications, only those in OpenAPI and WADL say an HTTP API's operations"));
     } else if (h->spec->spec->closed != NULL) {
         const struct openapi *spec = h->spec->spec;
         close_head(h, (struct closure){h->spec->path, spec->line, spec->column, spec->closed});

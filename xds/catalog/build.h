@@ -137,6 +137,7 @@ const struct catalog_backend *backend_find(struct build *b, const char *name);
 void build_named_values(struct build *b);
 void build_backends(struct build *b);
 void build_version_sets(struct build *b);
+void version_set_read(struct build *b, struct version_set *v, struct props p, const char *file);
 void build_heads(struct build *b);
 void check_heads(struct build *b); /* conflicts between APIs */
 void collect_releases(struct build *b);

@@ -118,14 +118,8 @@ static struct version_set *inline_set(struct build *b, struct api_head *h)
     }
     struct props p = props_child(h->props, "apiVersionSet");
     struct version_set *v = arena_zalloc(b->arena, sizeof *v);
-    struct slice header = props_text(p, "versionHeaderName"), query = props_text(p, "versionQueryName");
     v->name = "";
-    v->scheme = slice_eq_nocase(scheme, SLICE("Header"))  ? CATALOG_VERSION_HEADER
-                : slice_eq_nocase(scheme, SLICE("Query")) ? CATALOG_VERSION_QUERY
-                                                          : CATALOG_VERSION_SEGMENT;
-    v->parameter = v->scheme == CATALOG_VERSION_HEADER  ? arena_str(b->arena, header)
-                   : v->scheme == CATALOG_VERSION_QUERY ? arena_str(b->arena, query)
-                                                        : "";
+    version_set_read(b, v, p, h->info->path);
     return v;
 }
 

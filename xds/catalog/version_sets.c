@@ -1,6 +1,6 @@
 #include "xds/catalog/build.h"
 
-static void read_scheme(struct build *b, struct version_set *v, struct props p, const char *file)
+void version_set_read(struct build *b, struct version_set *v, struct props p, const char *file)
 {
     struct slice scheme = props_text(p, "versioningScheme");
     const struct doc *at = props_get(p, "versioningScheme");
@@ -45,7 +45,7 @@ void build_version_sets(struct build *b)
         if (a->state == ARTIFACT_BROKEN) {
             v->closed = closure_of_artifact(a);
         } else if (v->closed.text == NULL) {
-            read_scheme(b, v, props_of(a, o), a->path);
+            version_set_read(b, v, props_of(a, o), a->path);
         }
         map_put(b->version_sets, slice_of(name), v);
     }

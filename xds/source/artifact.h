@@ -55,7 +55,7 @@ struct artifact {
     const char *item;      /* what is inside it: operation id, linked API, release; else "" */
     struct slice bytes;    /* what the file holds, as far as it could be read; none of a specification that was read */
     const struct doc *doc; /* JSON kinds; NULL when BROKEN */
-    const struct openapi *spec;  /* SPECIFICATION in OpenAPI; NULL for other languages or when BROKEN */
+    const struct openapi *spec;  /* SPECIFICATION in OpenAPI or WADL; NULL for other languages or when BROKEN */
     struct artifact_error error; /* when not GOOD */
     uint64_t hash;               /* of bytes, state and error */
     unsigned refs;

@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "xds/source/artifact.h"
+#include "xds/source/wadl.h"
 
 enum { MAX_NODES = 2 << 20, LARGE = 4096 };
 
@@ -85,6 +86,10 @@ static enum doc_format format_of(const char *path)
 static bool read_specification(struct artifact *a, struct slice bytes, struct err *err)
 {
     enum doc_format format = format_of(a->path);
+    if (slice_ends_with_nocase(slice_of(a->path), SLICE(".wadl"))) {
+        a->spec = wadl_read(a->arena, a->path, bytes, err);
+        return a->spec != NULL;
+    }
     if (format == DOC_AUTO) {
         return true; /* another language: not read here, spec stays NULL */
     }

@@ -1,5 +1,5 @@
 /*
- * openapi: the operations of an OpenAPI 2 or 3 document, and nothing else of it: servers, schemas and parameters choose
+ * openapi: the operations of an OpenAPI 2 or 3 document (and, read by wadl.h, of a WADL one), and nothing else of it: servers, schemas and parameters choose
  * nothing here. A plain value in the caller's arena.
  */
 #pragma once

@@ -501,7 +501,10 @@ static void an_api_that_cannot_be_served_is_closed_in_its_place(void **state)
     fixture_api(&f, "graph", "graph", SPEC_ONE, ", \"type\": \"graphql\"");
     fixture_api(&f, "odd", "odd", SPEC_ONE, ", \"type\": \"odata\"");
     fixture_api(&f, "wadl", "wadl", NULL, "");
-    tree_write(&f.tree, "apis/wadl/specification.wadl", "<application/>");
+    tree_write(&f.tree, "apis/wadl/specification.wadl",
+               "<application><resources><resource path='s'><method name='GET' id='m'/></resource></resources></application>");
+    fixture_api(&f, "wsdl", "wsdl", NULL, "");
+    tree_write(&f.tree, "apis/wsdl/specification.wsdl", "<definitions/>");
     fixture_api(&f, "bad", "bad", "paths: [", "");
     fixture_api(&f, "empty", "empty", "openapi: 3.0.1\npaths: {}\n", "");
     fixture_product(&f, "o1", ", \"subscriptionRequired\": false", "[{\"name\": \"open\"}]");
@@ -518,7 +521,9 @@ static void an_api_that_cannot_be_served_is_closed_in_its_place(void **state)
     assert_string_equal(api_of(c, "apis/odd;rev=1")->o.closed,
                         "apis/odd/apiInformation.json:1: APIs of type odata are not supported yet");
     assert_string_equal(api_of(c, "apis/odd;rev=1")->path, "odd");
-    assert_non_null(strstr(api_of(c, "apis/wadl;rev=1")->o.closed, "only specifications in OpenAPI"));
+    assert_int_equal(api_of(c, "apis/wadl;rev=1")->open_operations, 1);
+    assert_string_equal(api_of(c, "apis/wadl;rev=1")->operations[0].url_template, "/s");
+    assert_non_null(strstr(api_of(c, "apis/wsdl;rev=1")->o.closed, "only those in OpenAPI and WADL"));
     assert_non_null(api_of(c, "apis/bad;rev=1")->o.closed);
     assert_null(api_of(c, "apis/empty;rev=1")->o.closed);
     assert_true(has_problem(c, CATALOG_WARNING, "apis/empty/specification.yaml", 1, "apis/empty;rev=1", "no operations"));

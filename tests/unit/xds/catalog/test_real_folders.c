@@ -17,7 +17,7 @@ struct expected {
 };
 
 static const struct expected FOLDERS[] = {
-    {"official", NULL, {8, 2, 2, 11, 4, 9, 0}, 10, 5, 0, 2, {7, 10, 2, 0, 1}},
+    {"official", NULL, {8, 2, 2, 11, 4, 9, 0}, 11, 5, 0, 2, {8, 11, 2, 0, 0}},
     {"lab", NULL, {8, 2, 0, 8, 6, 8, 0}, 20, 9, 0, 0, {3, 16, 1, 0, 5}},
     {"function-app", NULL, {1, 1, 0, 1, 2, 2, 0}, 1, 2, 0, 0, {0, 0, 0, 0, 1}},
     {"function-app",
