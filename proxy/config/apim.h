@@ -182,7 +182,7 @@ struct apim_to_json {
 struct apim_instruction {
     enum apim_op op;
     uint32_t line;
-    struct slice policy_id;
+    struct slice policy_id, path; /* path empty: the policy's name */
     union {
         struct apim_forward forward; /* FORWARD */
         struct apim_enter enter;     /* ENTER */

@@ -243,6 +243,7 @@ static bool read_instruction(struct reader *r, const Egret__Apim__V1__Instructio
 {
     out->line = m->line;
     out->policy_id = read_text(r, m->policy_id);
+    out->path = read_text(r, m->path);
     switch ((int)m->op_case) {
     case EGRET__APIM__V1__INSTRUCTION__OP_BASE_SCOPE:
         out->op = APIM_OP_BASE;

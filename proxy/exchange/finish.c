@@ -111,6 +111,7 @@ static void fill_error(struct request *r)
     e->section = r->host.error.section;
     e->path = r->host.error.path;
     e->scope = r->host.error.scope;
+    e->policy_id = r->host.error.policy_id;
     if (e->source.n > 0) {
         e->elapsed_us = (r->record.response_start_us == 0 ? r->record.end_us : r->record.response_start_us) - r->record.start_us;
     }

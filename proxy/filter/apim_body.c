@@ -25,6 +25,7 @@ void apim_drop_stages(struct filter_host *host, bool request)
 void apim_fail_body(struct filter_host *host, const struct body_chain *chain, const struct err *err, bool request)
 {
     host->apim.section = request ? APIM_INBOUND : APIM_OUTBOUND;
+    host->apim.at = NULL; /* it was passed long ago */
     apim_blame(host, chain->failed->policy, err->kind == ERR_LIMIT ? "BodyTooLarge" : "BodyInvalid",
                arena_str(host->arena, slice_of(err->text)));
     apim_drop_stages(host, request);

@@ -29,7 +29,8 @@ bool apim_blame(struct filter_host *host, const char *source, const char *reason
         .reason = slice_of(reason),
         .message = slice_of(message),
         .section = slice_of(sections[call->section]),
-        .path = slice_of(source),
+        .path = call->at != NULL && call->at->path.n > 0 ? arena_slice(host->arena, call->at->path) : slice_of(source),
+        .policy_id = call->at == NULL ? SLICE_NONE : arena_slice(host->arena, call->at->policy_id),
         .scope = scope_name(call->scopes[call->scope]->name),
     };
     return false;

@@ -159,6 +159,7 @@ static enum step run_section(struct run *r, unsigned scope)
         const struct apim_instruction *in = &p->sections[r->section].code[i];
         r->host->apim.section = r->section;
         r->host->apim.scope = scope;
+        r->host->apim.at = in;
         step = in->op == APIM_OP_BASE ? run_section(r, scope + 1) : run_one(r, in);
     }
     return step;
@@ -214,7 +215,7 @@ static void blame_status(struct filter_host *host)
         .reason = SLICE("BackendErrorStatusCode"),
         .message = slice_of(arena_printf(host->arena, "The backend answered with status %u.", host->response->status)),
         .section = SLICE("backend"),
-        .path = SLICE("forward-request"),
+        .path = SLICE("forward-request\\forward-request"),
     };
 }
 

@@ -31,7 +31,7 @@ struct local_reply {
 
 /* Where and why a request failed, in APIM's words (refs/apim 3.2). */
 struct filter_error {
-    struct slice source, reason, message, section, path, scope;
+    struct slice source, reason, message, section, path, scope, policy_id;
 };
 
 enum { APIM_SCOPES = 5 }; /* operation, API, product, workspace, service */
@@ -51,6 +51,7 @@ struct apim_call {
     bool failing; /* on-error runs: what goes wrong in it ends it */
     enum apim_section section; /* being run, and which of the scopes */
     unsigned scope;
+    const struct apim_instruction *at; /* being run, for what is said about a failure */
     bool rewrites_response;       /* a policy that is reached needs the response's body as text */
     struct slice own_authority, own_path; /* how the caller names this API: Host, and the path in front of `rest` */
     struct apim_held *held;       /* limit-concurrency: who is in, the innermost first; apim_hold.c */

@@ -81,6 +81,7 @@ static void write_error(struct line *out, const struct record_error *e, unsigned
     error_text(&j, "source", e->source);
     error_text(&j, "scope", e->scope);
     error_text(&j, "path", e->path);
+    error_text(&j, "policyId", e->policy_id);
     if (deciding) {
         error_text(&j, "reason", e->reason);
     }

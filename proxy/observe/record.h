@@ -31,7 +31,7 @@ enum response_flag {
 
 struct record_error { /* refs/apim 3.2; empty source: none */
     struct slice source, reason, message, section, path;
-    struct slice scope;
+    struct slice scope, policy_id;
     int transport_code; /* errno, 0: none */
     int64_t elapsed_us; /* since the start */
 };

@@ -13,12 +13,60 @@ void *compile_message(struct compile *c, const ProtobufCMessageDescriptor *d)
     return m;
 }
 
+/* ---- where a policy stands, in the words of context.LastError.Path ---- */
+
+/* Which of several of its name it is, from 1; 0: it is the only one. */
+static unsigned number_of(const xmlNode *e)
+{
+    unsigned before = 1;
+    bool others = false;
+    for (const xmlNode *n = e->prev; n != NULL; n = n->prev) {
+        before += compile_is(n, compile_name(e)) ? 1 : 0;
+    }
+    for (const xmlNode *n = e->next; n != NULL && !others; n = n->next) {
+        others = compile_is(n, compile_name(e));
+    }
+    return before > 1 || others ? before : 0;
+}
+
+static void add_place(const xmlNode *e, const xmlNode *top, struct strbuf *out)
+{
+    if (e->parent != top) {
+        add_place(e->parent, top, out); /* as deep as the document, which is limited */
+        strbuf_add_char(out, '\\');
+    }
+    unsigned number = number_of(e);
+    strbuf_add_str(out, compile_name(e));
+    if (number > 0) {
+        strbuf_printf(out, "[%u]", number);
+    }
+}
+
+static char *path_of(struct compile *c, const xmlNode *e)
+{
+    struct strbuf path;
+    strbuf_init(&path);
+    const xmlNode *root = xmlDocGetRootElement(e->doc), *top = root;
+    for (const xmlNode *n = e; c->file == NULL && n->parent != NULL && n != root; n = n->parent) {
+        top = n->parent == root ? n : top; /* the section */
+    }
+    if (c->file != NULL) {
+        strbuf_add_str(&path, "include-fragment\\");
+    }
+    add_place(e, top, &path);
+    char *out = strcmp(strbuf_cstr(&path), compile_name(e)) == 0 ? NULL : arena_str(c->program->arena, strbuf_slice(&path));
+    strbuf_fini(&path);
+    return out;
+}
+
 Egret__Apim__V1__Instruction *compile_step(struct compile *c, enum policy_op op, const xmlNode *e)
 {
     struct policy_instruction *i = compile_add(c, op, e);
     i->has_effect = true;
     i->message = compile_message(c, &egret__apim__v1__instruction__descriptor);
     i->message->line = i->line;
+    char *path = path_of(c, e);
+    i->message->path = path == NULL ? i->message->path : path;
     xmlChar *id = xmlGetNoNsProp((xmlNode *)(uintptr_t)e, (const xmlChar *)"id");
     if (id != NULL && !expression_begins(slice_of((const char *)id))) {
         i->message->policy_id = arena_str(c->program->arena, slice_of((const char *)id));

@@ -317,6 +317,23 @@ static void a_body_of_a_policys_own_goes_through_the_stages_at_once(void **state
     call_fini(&c);
 }
 
+static void a_failure_says_which_policy_it_was(void **state)
+{
+    (void)state;
+    static const char *const ip = "{ policy_id: mine, path: 'choose[1]\\when[2]\\ip-filter', ip_filter: { ranges: [ { first: 10.0.0.0, last: 10.0.0.255 } ] } }";
+    struct call c;
+    char text[1000];
+    snprintf(text, sizeof text, "inbound: [ " BASE ", %s ]", ip);
+    load(&f, &(struct documents){"inbound: [ " HEADER("x", "y") " ]", text, NULL});
+    call_init(&c, &f, "GET", "/a/items/7");
+    assert_int_equal(call_request(&c), FILTER_REPLIED);
+    const struct filter_error *e = &c.host.error;
+    assert_true(slice_eq(e->path, SLICE("choose[1]\\when[2]\\ip-filter")) && slice_eq(e->policy_id, SLICE("mine")));
+    assert_true(slice_eq(e->scope, SLICE("api")) && slice_eq(e->section, SLICE("inbound")));
+    assert_true(slice_eq(e->source, SLICE("ip-filter")) && slice_eq(e->reason, SLICE("CallerIpBlocked")));
+    call_fini(&c);
+}
+
 /* ---- redirects ---- */
 
 static const struct {
@@ -410,6 +427,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_response_that_cannot_be_read_is_answered_with_an_error_once, open_store, close_store),
         cmocka_unit_test_setup_teardown(a_callback_that_is_no_identifier_is_refused, open_store, close_store),
         cmocka_unit_test_setup_teardown(a_body_of_a_policys_own_goes_through_the_stages_at_once, open_store, close_store),
+        cmocka_unit_test_setup_teardown(a_failure_says_which_policy_it_was, open_store, close_store),
         cmocka_unit_test_setup_teardown(a_redirect_is_followed_within_the_backends_origin, open_store, close_store),
         cmocka_unit_test_setup_teardown(a_program_that_does_not_fit_is_refused, open_store, close_store),
     };

@@ -140,6 +140,24 @@ static void what_is_looked_for_and_how_deep_limits_nest_is_bounded(void **state)
     policy_destroy(&p);
 }
 
+static void a_policy_knows_where_it_stands_unless_that_is_its_name(void **state)
+{
+    (void)state;
+    struct policy_program *p = compile(
+        "<policies><inbound><set-method>A</set-method><choose><when condition='false'/><when condition='true'>"
+        "<set-method>B</set-method><set-variable name='v' value='1'/><set-method>C</set-method></when></choose>"
+        "<choose><otherwise><set-query-parameter name='q' exists-action='delete'/></otherwise></choose>"
+        "<include-fragment fragment-id='outer'/></inbound></policies>");
+    static const char *const paths[] = {"", "choose[1]\\when[2]\\set-method[1]", "choose[1]\\when[2]\\set-variable",
+                                        "choose[1]\\when[2]\\set-method[2]", "choose[2]\\otherwise\\set-query-parameter",
+                                        "include-fragment\\set-method", "include-fragment\\set-method"};
+    assert_int_equal(p->sections[POLICY_INBOUND].n, ARRAY_LEN(paths));
+    for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
+        assert_string_equal(p->sections[POLICY_INBOUND].items[i].message->path, paths[i]);
+    }
+    policy_destroy(&p);
+}
+
 static void a_chain_that_mocks_anywhere_says_so(void **state)
 {
     (void)state;
@@ -171,6 +189,7 @@ int main(void)
         cmocka_unit_test(forwarding_and_mocking_become_their_messages),
         cmocka_unit_test(policies_on_bodies_become_their_messages),
         cmocka_unit_test(what_is_looked_for_and_how_deep_limits_nest_is_bounded),
+        cmocka_unit_test(a_policy_knows_where_it_stands_unless_that_is_its_name),
         cmocka_unit_test(a_chain_that_mocks_anywhere_says_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
