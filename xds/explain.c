@@ -10,7 +10,7 @@
 #include "xds/translate/egress.h"
 #include "xds/translate/translate.h"
 
-enum { SCOPES = 5, STEPS_MAX = 1000 };
+enum { SCOPES = 5, STEPS_MAX = 1000, NESTED_MAX = 64 };
 
 struct explain {
     const struct catalog *c;
@@ -135,6 +135,13 @@ static const struct catalog_program *program(const struct explain *e, const char
     return name[0] == '\0' ? NULL : catalog_find_program(e->c, name);
 }
 
+static const char *instruction_name(const Egret__Apim__V1__Instruction *i)
+{
+    const ProtobufCFieldDescriptor *f = protobuf_c_message_descriptor_get_field(&egret__apim__v1__instruction__descriptor,
+                                                                                (unsigned)i->op_case);
+    return f == NULL ? "step" : f->name;
+}
+
 static const char *step_name(const struct policy_instruction *i)
 {
     if (i->op == POLICY_CLOSED) {
@@ -143,11 +150,40 @@ static const char *step_name(const struct policy_instruction *i)
     if (i->op == POLICY_SET_BACKEND_SERVICE) {
         return "set-backend-service";
     }
-    const ProtobufCFieldDescriptor *f =
-        i->message == NULL ? NULL
-                           : protobuf_c_message_descriptor_get_field(&egret__apim__v1__instruction__descriptor,
-                                                                     (unsigned)i->message->op_case);
-    return f != NULL ? f->name : i->op == POLICY_FORWARD_REQUEST ? "forward-request" : "step";
+    return i->message != NULL ? instruction_name(i->message) : i->op == POLICY_FORWARD_REQUEST ? "forward-request" : "step";
+}
+
+struct inside {
+    const char *what, *file;
+    uint32_t line_shift; /* between the document's lines and its file's */
+};
+
+/* Instructions that stand inside another one (the branches of a choice), each after the one that holds it. */
+static void tell_inside(struct explain *e, const ProtobufCMessage *m, const struct inside *in, unsigned depth)
+{
+    for (unsigned i = 0; i < m->descriptor->n_fields && depth < NESTED_MAX; i++) {
+        const ProtobufCFieldDescriptor *f = &m->descriptor->fields[i];
+        if (f->type != PROTOBUF_C_TYPE_MESSAGE) {
+            continue;
+        }
+        const void *at = (const char *)m + f->offset;
+        bool many = f->label == PROTOBUF_C_LABEL_REPEATED;
+        bool chosen = (f->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) == 0 ||
+                      *(const uint32_t *)(const void *)((const char *)m + f->quantifier_offset) == f->id;
+        size_t n = many ? *(const size_t *)(const void *)((const char *)m + f->quantifier_offset) : chosen;
+        for (size_t k = 0; k < n && e->steps < STEPS_MAX; k++) {
+            const ProtobufCMessage *child =
+                many ? (*(const ProtobufCMessage *const *const *)at)[k] : *(const ProtobufCMessage *const *)at;
+            if (child != NULL && child->descriptor == &egret__apim__v1__instruction__descriptor) {
+                const Egret__Apim__V1__Instruction *step = (const void *)child;
+                e->steps++;
+                row(e, in->what, instruction_name(step), "%s:%u, inside", in->file, step->line + in->line_shift);
+            }
+            if (child != NULL) {
+                tell_inside(e, child, in, depth + 1);
+            }
+        }
+    }
 }
 
 static void walk_section(struct explain *e, enum policy_section section, size_t scope)
@@ -170,9 +206,13 @@ static void walk_section(struct explain *e, enum policy_section section, size_t 
             continue;
         }
         e->steps++;
-        row(e, arena_printf(e->arena, "%s step", policy_section_name(section)), step_name(in), "%s:%u%s%s",
-            catalog_program_file(p, in), catalog_program_line(p, in), in->reason == NULL ? "" : ": ",
-            in->reason == NULL ? "" : in->reason);
+        const char *what = arena_printf(e->arena, "%s step", policy_section_name(section));
+        row(e, what, step_name(in), "%s:%u%s%s", catalog_program_file(p, in), catalog_program_line(p, in),
+            in->reason == NULL ? "" : ": ", in->reason == NULL ? "" : in->reason);
+        if (in->message != NULL) {
+            struct inside inside = {what, catalog_program_file(p, in), catalog_program_line(p, in) - in->line};
+            tell_inside(e, &in->message->base, &inside, 0);
+        }
     }
 }
 
