@@ -195,6 +195,7 @@ struct apim_instruction {
         } status;
         struct {             /* REWRITE_URI */
             struct slice template;
+            const struct apim_value *secret; /* instead of the template when secrets stand in it; else NULL */
             bool copy_unmatched;
         } rewrite;
         const struct apim_set_value *set;        /* SET_HEADER, SET_QUERY */

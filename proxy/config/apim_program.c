@@ -181,6 +181,11 @@ static bool read_rewrite(struct reader *r, const Egret__Apim__V1__RewriteUri *m,
 {
     out->op = APIM_OP_REWRITE_URI;
     out->rewrite.copy_unmatched = m->copy_unmatched_params != 0;
+    if (m->secret_template != NULL) {
+        struct apim_value *v = arena_zalloc(r->arena, sizeof *v);
+        out->rewrite.secret = v;
+        return apim_value_read(r, m->secret_template, true, v);
+    }
     return read_header_value(r, "uri_template", m->uri_template, &out->rewrite.template) &&
            (m->uri_template[0] == '/' || read_fail(r, "uri_template", ERR_INPUT, "must begin with a slash"));
 }

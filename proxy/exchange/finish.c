@@ -127,6 +127,15 @@ static struct slice mask_url(struct request *r, struct slice url)
     return r->host.masked_query.n == 0 ? url : mask_query(r->host.arena, url, r->host.masked_query);
 }
 
+/* Nothing but three stars behind the host. */
+static struct slice hide_path(struct arena *arena, struct slice url)
+{
+    size_t host = slice_search(url, SLICE("://"));
+    host = host == url.n ? 0 : host + 3;
+    size_t path = slice_find(slice_from(url, host), '/');
+    return url.n == 0 ? url : slice_of(arena_printf(arena, "%.*s/***", SLICE_ARG(slice_sub(url, 0, host + path))));
+}
+
 static bool is_masked_header(const struct request *r, const struct field *f)
 {
     return f->never_index || slice_eq(f->name, SLICE("ocp-apim-subscription-key")) ||
@@ -140,6 +149,10 @@ static void mask(struct request *r)
     record->original_path = mask_url(r, record->original_path);
     record->upstream_url = mask_url(r, record->upstream_url);
     r->head->path = mask_url(r, r->head->path);
+    if (r->host.secret_url) {
+        record->upstream_url = hide_path(r->host.arena, record->upstream_url);
+        r->head->path = SLICE("/***");
+    }
     record->url = slice_of(arena_printf(r->host.arena, "%.*s://%.*s%.*s", SLICE_ARG(r->head->scheme), SLICE_ARG(authority),
                                         SLICE_ARG(record->original_path)));
     for (unsigned i = 0; i < r->head->n; i++) {

@@ -208,6 +208,7 @@ bool apim_set_query(struct filter_host *host, const struct apim_set_value *set)
     for (size_t i = 0; i < set->n && ok && !(found && set->action == APIM_SKIP); i++) {
         bool secret = false;
         ok = apim_value_text(host, &set->values[i], &value, &secret);
+        host->secret_url |= secret;
         if (ok) {
             strbuf_add_str(&out, slice_is_empty(strbuf_slice(&out)) ? "" : "&");
             add_escaped(&out, set->name);
@@ -274,5 +275,15 @@ bool apim_rewrite(struct filter_host *host, struct slice template, bool copy_unm
         }
     }
     keep_query(host, &out);
+    return ok;
+}
+
+bool apim_template_text(struct filter_host *host, const struct apim_value *v, struct slice *template)
+{
+    bool ok = apim_value_text(host, v, template, &host->secret_url);
+    for (size_t i = 0; ok && i < template->n; i++) {
+        unsigned char c = (unsigned char)template->p[i];
+        ok = c > ' ' && c != 0x7f && c != '#';
+    }
     return ok;
 }

@@ -69,7 +69,11 @@ static void set_status(struct head *response, const struct apim_instruction *i)
 
 static enum step rewrite(struct run *r, const struct apim_instruction *i)
 {
-    if (apim_rewrite(r->host, i->rewrite.template, i->rewrite.copy_unmatched)) {
+    struct slice template = i->rewrite.template;
+    if (i->rewrite.secret != NULL && !apim_template_text(r->host, i->rewrite.secret, &template)) {
+        return fail_secret(r);
+    }
+    if (apim_rewrite(r->host, template, i->rewrite.copy_unmatched)) {
         return STEP_ON;
     }
     apim_reply_closed(r->host, SLICE("rewrite-uri names a parameter that the operation's template does not have"));

@@ -57,6 +57,8 @@ bool apim_value_text(const struct filter_host *host, const struct apim_value *v,
 bool apim_set_header(struct filter_host *host, struct head *head, const struct apim_set_value *set);
 bool apim_set_query(struct filter_host *host, const struct apim_set_value *set);
 bool apim_set_basic(struct filter_host *host, const struct apim_value *values);
+/* A template with secrets in it; false also when one of them has no place in a URL. */
+bool apim_template_text(struct filter_host *host, const struct apim_value *v, struct slice *template);
 /* false: the operation's template has no such parameter. */
 bool apim_rewrite(struct filter_host *host, struct slice template, bool copy_unmatched);
 

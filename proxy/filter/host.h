@@ -89,6 +89,7 @@ struct filter_host {
     struct slice masked_query;
     struct slice masked_header;
     bool masks_whole_query; /* it is not known which parameter that is */
+    bool secret_url; /* a policy put a secret into the path or query towards the backend: neither reaches a log */
 };
 
 struct http_filter { /* what a filter's extension object starts with */

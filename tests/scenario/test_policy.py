@@ -41,6 +41,9 @@ DOCUMENTS = {
     "body": document("<set-body>own &lt;body&gt;</set-body>", outbound="<set-body>theirs</set-body>" + header("content-type", "text/x")),
     "rewrite": document("<rewrite-uri template='/new/{id}/x?fixed=1'/>"),
     "rewrite-only": document("<rewrite-uri template='/new/{id}?fixed={id}' copy-unmatched-params='false'/>"),
+    "rewrite-secret": document("<rewrite-uri template='/new/{id}/{{shared-secret}}?sig={{shared-secret}}&amp;v=1'/>"),
+    "rewrite-lines": document("<rewrite-uri template='/new?sig={{lines}}'/>"),
+    "query-secret": document("<set-query-parameter name='code'><value>{{shared-secret}}</value></set-query-parameter>"),
     "rewrite-wrong": document("<rewrite-uri template='/{nothing}'/>"),
     "returns": document("<return-response><set-status code='202' reason='Taken'/>" + header("X-A", "1", "2")
                         + "<set-body>{\"done\": true}</set-body></return-response>" + "<jsonp/>"),
@@ -172,6 +175,21 @@ def test_rewritten_paths_take_parameters_and_unmatched_ones_along(chain):
     assert seen["line"] == "GET /base/new/7?fixed=7 HTTP/1.1"
     status, _, body, _ = chain.call("/rewrite-wrong/items/7")
     assert status == 501 and b"rewrite-uri names a parameter" in body
+
+
+def test_secrets_in_the_url_reach_the_backend_and_no_log(chain):
+    key = chain.function_key
+    seen, _ = ask(chain, "rewrite-secret", path="/items/7?q=1")
+    assert seen["line"] == f"GET /base/new/7/{key}?sig={key}&v=1&q=1 HTTP/1.1"
+    seen, _ = ask(chain, "query-secret", path="/items/7?q=1")
+    assert seen["line"] == f"GET /base/items/7?q=1&code={key} HTTP/1.1"
+    for api in ("rewrite-secret", "query-secret"):
+        record = chain.record(lambda r: r.get("apiId") == api)
+        assert record["backendUrl"] == f"http://{INTERNAL}:{chain.internal.port}/***" and "/items/7?q=1" in record["url"]
+    before = len(chain.internal.requests)
+    status, _, body, _ = chain.call("/rewrite-lines/items/7")
+    assert status == 501 and b"a secret of its policies" in body and len(chain.internal.requests) == before
+    assert chain.leaks() == []
 
 
 def test_a_returned_response_ends_the_pipeline(chain):

@@ -39,18 +39,36 @@ static bool check_template(struct compile *c, const xmlNode *e, const char *text
     return !inside || compile_close(c, e, "attribute template has a bracket that is not closed");
 }
 
+/* The text with something harmless in place of each secret, to be looked at. *secret: there is one. */
+static const char *shown_text(struct compile *c, const Egret__Apim__V1__Value *v, bool *secret)
+{
+    const char *text = "";
+    for (size_t i = 0; v != NULL && i < v->n_parts; i++) {
+        bool literal = v->parts[i]->part_case == EGRET__APIM__V1__VALUE__PART__PART_LITERAL;
+        *secret |= !literal;
+        text = arena_printf(c->program->arena, "%s%s", text, literal ? v->parts[i]->literal : "secret");
+    }
+    return text;
+}
+
 void compile_rewrite_uri(struct compile *c, const xmlNode *e)
 {
     const char *template = NULL;
-    bool copy = true;
-    if (!compile_required(c, e, "template", &template) || !check_template(c, e, template) ||
+    Egret__Apim__V1__Value *value = NULL;
+    bool copy = true, secret = false;
+    if (!compile_attribute_value(c, e, "template", &value)) {
+        return;
+    }
+    template = shown_text(c, value, &secret);
+    if ((!secret && !compile_required(c, e, "template", &template)) || !check_template(c, e, template) ||
         !compile_bool(c, e, "copy-unmatched-params", &copy) || !compile_check_empty(c, e)) {
         return;
     }
     Egret__Apim__V1__Instruction *m = compile_step(c, POLICY_STEP, e);
     m->op_case = EGRET__APIM__V1__INSTRUCTION__OP_REWRITE_URI;
     m->rewrite_uri = compile_message(c, &egret__apim__v1__rewrite_uri__descriptor);
-    m->rewrite_uri->uri_template = arena_str(c->program->arena, slice_of(template));
+    m->rewrite_uri->uri_template = secret ? m->rewrite_uri->uri_template : arena_str(c->program->arena, slice_of(template));
+    m->rewrite_uri->secret_template = secret ? value : NULL;
     m->rewrite_uri->copy_unmatched_params = copy;
 }
 
