@@ -43,21 +43,15 @@ class Wire:
 
     def __init__(self, host, target):
         self.bytes, self.peers, self.target = bytearray(), [], target
-        self.sock = socket.create_server((host, 0), backlog=512)
-        self.port = self.sock.getsockname()[1]
-        threading.Thread(target=self.run, daemon=True).start()
+        self.acceptor = harness.Acceptor(self.carry, host)
+        self.port, self.stop = self.acceptor.port, self.acceptor.stop
 
-    def run(self):
-        while True:
-            try:
-                near, peer = self.sock.accept()
-                far = socket.create_connection(self.target, 5, source_address=(peer[0], 0))
-            except OSError:
-                return
-            far.settimeout(None)
-            self.peers.append(peer[0])
-            for a, b in ((near, far), (far, near)):
-                threading.Thread(target=self.copy, args=(a, b), daemon=True).start()
+    def carry(self, near, peer):
+        far = socket.create_connection(self.target, 5, source_address=(peer[0], 0))
+        far.settimeout(None)
+        self.peers.append(peer[0])
+        threading.Thread(target=self.copy, args=(far, near), daemon=True).start()
+        self.copy(near, far)
 
     def copy(self, a, b):
         try:
@@ -72,9 +66,6 @@ class Wire:
                 s.shutdown(socket.SHUT_RDWR)
             except OSError:
                 pass
-
-    def stop(self):
-        self.sock.close()
 
 
 class Chain:

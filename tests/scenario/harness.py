@@ -47,6 +47,36 @@ def port_open(port, host="127.0.0.1"):
         return False
 
 
+class Acceptor:
+    """A listening socket, a thread that accepts, and handle(connection, peer) on a thread of its own for each, or in their order
+    on the accepting one. A socket that is only closed leaves its thread in accept(), which may go on with the next socket of that
+    descriptor number: stop() ends it first."""
+
+    def __init__(self, handle, host="127.0.0.1", port=0, in_order=False):
+        self.handle, self.in_order = handle, in_order
+        self.sock = socket.create_server((host, port), backlog=512)
+        self.port = self.sock.getsockname()[1]
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
+
+    def run(self):
+        while True:
+            try:
+                accepted = self.sock.accept()
+            except OSError:
+                return
+            if self.in_order:
+                self.handle(*accepted)
+            else:
+                threading.Thread(target=self.handle, args=accepted, daemon=True).start()
+
+    def stop(self):
+        if self.sock.fileno() >= 0:
+            self.sock.shutdown(socket.SHUT_RDWR)
+            self.thread.join(10)
+            self.sock.close()
+
+
 class Process:
     """A program under test. stop() ends it by its id and fails on a sanitizer's report."""
 

@@ -77,24 +77,15 @@ class Recorder:
         self.sessions, self.lock = [], threading.Lock()
         self.answer = answer or (lambda head, body: b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
         self.close, self.silent = close, silent
-        self.sock = socket.socket()
-        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.sock.bind(("127.0.0.1", 0))
-        self.sock.listen(512)
-        self.port = self.sock.getsockname()[1]
-        threading.Thread(target=self.accept, daemon=True).start()
+        self.acceptor = harness.Acceptor(self.accepted, in_order=True)
+        self.port, self.stop = self.acceptor.port, self.acceptor.stop
 
-    def accept(self):
-        while True:
-            try:
-                s, _ = self.sock.accept()
-            except OSError:
-                return
-            s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            log = bytearray()
-            with self.lock:
-                self.sessions.append(log)
-            threading.Thread(target=self.serve, args=(s, log), daemon=True).start()
+    def accepted(self, s, _):
+        s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        log = bytearray()
+        with self.lock:
+            self.sessions.append(log)
+        threading.Thread(target=self.serve, args=(s, log), daemon=True).start()
 
     def recv(self, s, log):
         try:
@@ -152,9 +143,6 @@ class Recorder:
         with self.lock:
             for x in self.sessions:
                 x.clear()
-
-    def stop(self):
-        self.sock.close()
 
 
 def talk(port, data, seconds=5.0, enough=None):
@@ -324,22 +312,11 @@ class H2Server:
 
     def __init__(self, answer):
         self.answer, self.connections, self.requests = answer, 0, []
-        self.sock = socket.socket()
-        self.sock.bind(("127.0.0.1", 0))
-        self.sock.listen(64)
-        self.port = self.sock.getsockname()[1]
-        threading.Thread(target=self.accept, daemon=True).start()
+        self.acceptor = harness.Acceptor(self.serve)
+        self.port, self.stop = self.acceptor.port, self.acceptor.stop
 
-    def accept(self):
-        while True:
-            try:
-                s, _ = self.sock.accept()
-            except OSError:
-                return
-            self.connections += 1
-            threading.Thread(target=self.serve, args=(s,), daemon=True).start()
-
-    def serve(self, s):
+    def serve(self, s, _):
+        self.connections += 1
         decoder, data = hpack.Decoder(), b""
         try:
             s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -367,9 +344,6 @@ class H2Server:
     @staticmethod
     def end():
         raise EOFError
-
-    def stop(self):
-        self.sock.close()
 
 
 # ---- one proxy for the tests of a file ----

@@ -6,13 +6,12 @@ import os
 import re
 import socket
 import ssl
-import threading
 
 import pytest
 
 from chain import HEADER, INTERNAL, THIRD, Chain, policy
 from chain_traffic import inner, serves
-from harness import wait_for
+from harness import Acceptor, wait_for
 
 KEY, GUID = b"dGhlIHNhbXBsZSBub25jZQ==", b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 ENVELOPE = b'<s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/"><s:Body><Add/></s:Body></s:Envelope>'
@@ -23,19 +22,11 @@ class Echo:
     """Takes any handshake and echoes bytes; keeps the heads."""
 
     def __init__(self, host, tls=None):
-        self.heads, self.tls, self.sock = [], tls, socket.create_server((host, 0))
-        self.port = self.sock.getsockname()[1]
-        threading.Thread(target=self.run, daemon=True).start()
+        self.heads, self.tls = [], tls
+        self.acceptor = Acceptor(self.serve, host)
+        self.port, self.stop = self.acceptor.port, self.acceptor.stop
 
-    def run(self):
-        while True:
-            try:
-                s, _ = self.sock.accept()
-            except OSError:
-                return
-            threading.Thread(target=self.serve, args=(s,), daemon=True).start()
-
-    def serve(self, s):
+    def serve(self, s, _):
         try:
             s = self.tls.wrap_socket(s, server_side=True) if self.tls else s
             data = b""
@@ -50,9 +41,6 @@ class Echo:
         except (OSError, AttributeError):
             pass
         s.close()
-
-    def stop(self):
-        self.sock.close()
 
 
 class Kinds(Chain):

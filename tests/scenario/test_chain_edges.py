@@ -13,7 +13,7 @@ import time
 import pytest
 
 from chain import HEADER, INTERNAL, THIRD, Chain, replace
-from harness import curl, free_port, raw_request, wait_for
+from harness import Acceptor, curl, free_port, raw_request, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -36,21 +36,13 @@ class Raw:
     """A backend that answers each connection by a function of the test; with TLS when a context is given."""
 
     def __init__(self, chain, host, handle, tls=None, port=0):
-        self.sock, self.handle, self.tls, self.connections = socket.create_server((host, port)), handle, tls, 0
-        self.port = self.sock.getsockname()[1]
-        chain.sockets.append(self.sock)
-        threading.Thread(target=self.run, daemon=True).start()
+        self.handle, self.tls, self.connections = handle, tls, 0
+        self.acceptor = Acceptor(self.one, host, port)
+        self.port, self.stop = self.acceptor.port, self.acceptor.stop
+        chain.things.append(self)
 
-    def run(self):
-        while True:
-            try:
-                s, _ = self.sock.accept()
-            except OSError:
-                return
-            self.connections += 1
-            threading.Thread(target=self.one, args=(s,), daemon=True).start()
-
-    def one(self, s):
+    def one(self, s, _):
+        self.connections += 1
         try:
             if self.tls is not None:
                 s = self.tls.wrap_socket(s, server_side=True)
@@ -202,8 +194,7 @@ def test_a_third_party_with_a_foreign_certificate_gets_no_call(own):
         assert status == 500 and b"activityId" in body and got == []
         error = own.record(lambda x: x.get("apiId") == name and x["responseCode"] == 500)["lastError"]
         assert error["reason"] == "BackendConnectionFailure" and re.search("certificate|verif", error["message"], re.I), error
-        r.sock.shutdown(socket.SHUT_RDWR)  # ends the accept, and so frees the port
-        r.sock.close()
+        r.stop()
 
 
 # ---- certificates, MAC keys

@@ -4,11 +4,11 @@ import os
 import socket
 import ssl
 import subprocess
-import threading
 import time
 
 import pytest
 
+from harness import Acceptor
 from test_control_kit import Control, eventually, free_port, write
 
 spec = importlib.util.find_spec("envoy")
@@ -48,18 +48,10 @@ static_resources:
 
 def echo_server():
     """Answers each connection with the address it saw, then with what it got."""
-    s = socket.create_server(("127.0.0.1", 0))
-
-    def serve():
-        while True:
-            try:
-                c, peer = s.accept()
-            except OSError:
-                return
-            c.sendall(peer[0].encode() + b"\n" + c.recv(100))
-            c.close()
-    threading.Thread(target=serve, daemon=True).start()
-    return s
+    def serve(c, peer):
+        c.sendall(peer[0].encode() + b"\n" + c.recv(100))
+        c.close()
+    return Acceptor(serve)
 
 
 @pytest.mark.parametrize("api", ["GRPC", "DELTA_GRPC"])
@@ -67,7 +59,7 @@ def echo_server():
 def test_envoy_runs_the_egress_gateway_that_we_send(tmp_path, api):
     h2 = pytest.importorskip("h2.connection", reason="SKIPPED: python h2 is not installed")
     third = echo_server()
-    port, target = free_port(), third.getsockname()[1]
+    port, target = free_port(), third.port
     control = Control(tmp_path)
     gw, gw_key = control.pki.issue("gw", "DNS:gateway.test")
     sc, sc_key = control.pki.issue("sc", "URI:spiffe://egret/gateway/shop")
@@ -125,7 +117,7 @@ egress: [ {{ hosts: [ localhost ], ports: [ {target} ], gateway: eu, pool: blue 
         envoy.terminate()
         envoy.wait(20)
         log.close()
-        third.close()
+        third.stop()
         control.stop()
 
 

@@ -2,11 +2,10 @@
 import concurrent.futures
 import signal
 import socket
-import threading
 import time
 
 from configs import T, bootstrap, cluster, downstream_tls, h2_options, hcm, listener, upstream_tls
-from harness import curl, free_port, raw_request, wait_for
+from harness import Acceptor, curl, free_port, raw_request, wait_for
 
 ANY = {"match": {"prefix": "/"}, "route": {"cluster": "b"}}
 
@@ -27,20 +26,11 @@ class Server:
     """A TCP server whose connections are handled by a function of the test."""
 
     def __init__(self, handle):
-        self.sock = socket.create_server(("127.0.0.1", 0))
-        self.port = self.sock.getsockname()[1]
         self.handle = handle
-        threading.Thread(target=self.run, daemon=True).start()
+        self.acceptor = Acceptor(self.one)
+        self.port = self.acceptor.port
 
-    def run(self):
-        while True:
-            try:
-                s, _ = self.sock.accept()
-            except OSError:
-                return
-            threading.Thread(target=self.one, args=(s,), daemon=True).start()
-
-    def one(self, s):
+    def one(self, s, _):
         with s:
             try:
                 self.handle(s)

@@ -12,7 +12,7 @@ import time
 import pytest
 
 from configs import bootstrap, cluster, h2_options, hcm, listener
-from harness import free_port
+from harness import Acceptor, free_port
 from raw_kit import (ACK, DATA, END_HEADERS, END_STREAM, HEADERS, RST, SETTINGS, WINDOW, H2Client, block, frame, headers, request, statuses, talk, world)  # noqa: F401
 
 KEY = b"dGhlIHNhbXBsZSBub25jZQ=="
@@ -31,21 +31,10 @@ class Echo:
     def __init__(self):
         self.early, self.heads, self.ended = [], [], []
         self.gate = threading.Event()
-        self.sock = socket.socket()
-        self.sock.bind(("127.0.0.1", 0))
-        self.sock.listen(64)
-        self.port = self.sock.getsockname()[1]
-        threading.Thread(target=self.accept, daemon=True).start()
+        self.acceptor = Acceptor(self.serve)
+        self.port, self.stop = self.acceptor.port, self.acceptor.stop
 
-    def accept(self):
-        while True:
-            try:
-                s, _ = self.sock.accept()
-            except OSError:
-                return
-            threading.Thread(target=self.serve, args=(s,), daemon=True).start()
-
-    def serve(self, s):
+    def serve(self, s, _):
         data = b""
         while b"\r\n\r\n" not in data:
             more = s.recv(65536)
@@ -85,9 +74,6 @@ class Echo:
         except OSError:
             pass
         s.close()
-
-    def stop(self):
-        self.sock.close()
 
 
 @pytest.fixture(scope="module")
