@@ -11,12 +11,12 @@ static void count_timeout(struct request *r, uint32_t flag, const char *details)
     stat_add(r->stats->rq_timeout, loop_index(r->owner->loop), 1);
 }
 
-/* Before the answer has begun it can still be a 408; afterwards the stream can only be cut. */
+/* Before the answer has begun it can still be said who was waited for; afterwards the stream can only be cut. */
 static void give_up(struct request *r, const char *body, uint32_t flag, const char *details)
 {
     count_timeout(r, flag, details);
     if (r->state < REQUEST_RESPONSE) {
-        reply_plain(r, 408, body, flag, details);
+        reply_plain(r, r->down->in_end ? 504 : 408, body, flag, details);
     } else {
         stream_reset(r->down, STREAM_CANCEL);
     }
@@ -35,8 +35,7 @@ static void on_receiving(struct timer *timer)
 
 static void on_duration(struct timer *timer)
 {
-    give_up(container_of(timer, struct request, duration), "downstream duration timeout", FLAG_DURATION_TIMEOUT,
-            "max_duration_timeout");
+    give_up(container_of(timer, struct request, duration), "downstream duration timeout", 0, "max_duration_timeout");
 }
 
 static void on_timeout(struct timer *timer)

@@ -128,7 +128,7 @@ static struct slice proxy_status(struct request *r, const struct err *why)
 static void fail_plain(struct request *r, const struct err *why, bool connected)
 {
     uint32_t flags = failure_flags(why, connected);
-    struct field field = {.name = SLICE("proxy-status"), .id = FIELD_PROXY_STATUS};
+    struct field fields[2];
     struct local_reply reply = {
         .status = 503,
         .content_type = SLICE("text/plain"),
@@ -142,18 +142,20 @@ static void fail_plain(struct request *r, const struct err *why, bool connected)
         body = "upstream request timeout";
     } else if (flags & FLAG_UPSTREAM_PROTOCOL_ERROR) {
         reply.status = 502;
-        body = arena_printf(r->host.arena, "upstream connect error or disconnect/reset before headers. reset reason: %s", "protocol error");
+        body = "upstream connect error or disconnect/reset before headers. reset reason: protocol error";
     } else if (!(flags & FLAG_NO_HEALTHY_UPSTREAM)) {
-        body = arena_printf(r->host.arena, "upstream connect error or disconnect/reset before headers. %sreset reason: %s",
-                            why->kind == ERR_OVERFLOW ? "" : "", reset_reason(why, connected));
+        body = arena_printf(r->host.arena, "upstream connect error or disconnect/reset before headers. reset reason: %s",
+                            reset_reason(why, connected));
     } else {
         reply.details = SLICE("no_healthy_upstream");
     }
     reply.body = slice_of(body);
+    reply.fields = fields;
     if (r->connect) {
-        field.value = proxy_status(r, why);
-        reply.fields = &field;
-        reply.n_fields = 1;
+        fields[reply.n_fields++] = (struct field){.name = SLICE("proxy-status"), .value = proxy_status(r, why)};
+    }
+    if (why->kind == ERR_OVERFLOW && !r->hcm->suppress_envoy_headers) {
+        fields[reply.n_fields++] = (struct field){.name = SLICE("x-envoy-overloaded"), .value = SLICE("true")};
     }
     reply_local(&r->host, &reply);
 }

@@ -51,7 +51,7 @@ def stage(tmp_path):
             self.count += 1
             if kind == "egret":
                 return self.process([harness.EGRET, "-c", path, "--concurrency", "2", "--base-id", str(os.getpid() * 10 + self.count % 10), *args], *ports)
-            return self.process([harness.ENVOY, "-c", path, "--concurrency", "1", "--disable-hot-restart", "-l", "warning", *args], *ports)
+            return self.process([harness.ENVOY, "-c", path, "--concurrency", "1", "--disable-hot-restart", "--file-flush-interval-msec", "50", "-l", "warning", *args], *ports)
 
     s = Stage()
     yield s
@@ -71,3 +71,6 @@ def kind(request):
     if request.param == "envoy" and not harness.have_envoy():
         pytest.skip("SKIPPED: no envoy in build/venv (tests/requirements.txt installs it)")
     return request.param
+
+
+from envoy_differs import pytest_collection_modifyitems  # noqa: E402, F401

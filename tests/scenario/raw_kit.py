@@ -1,4 +1,5 @@
 """Peers for the strictness tests: they record every byte, send whatever they are told, and check nothing themselves."""
+import json
 import os
 import re
 import socket
@@ -359,12 +360,17 @@ class World:
         return thing
 
     def egret(self, config, *ports, concurrency=2):
-        import json
+        return self.proxy("egret", config, *ports, concurrency=concurrency)
+
+    def proxy(self, kind, config, *ports, concurrency=2):
         path = self.folder / f"config-{len(self.things)}.json"
-        path.write_text(json.dumps(config))
         base = str(os.getpid() * 10 + 7000000 + len(self.things))
-        p = self.add(harness.Process([harness.EGRET, "-c", str(path), "--concurrency", str(concurrency), "--base-id", base],
-                                     self.folder / f"egret-{len(self.things)}.log"))
+        args = [harness.EGRET, "--base-id", base]
+        if kind == "envoy":
+            config = quick_to_close(config)
+            args = [harness.ENVOY, "--disable-hot-restart", "--file-flush-interval-msec", "50", "-l", "warning"]
+        path.write_text(json.dumps(config))
+        p = self.add(harness.Process([*args, "-c", str(path), "--concurrency", str(concurrency)], self.folder / f"{kind}-{len(self.things)}.log"))
         p.wait_ready(*ports)
         return p
 
@@ -377,6 +383,28 @@ class World:
                 problems.append(e)
         if problems:
             raise problems[0]
+
+
+def quick_to_close(config):
+    """Envoy holds each refused connection for its delayed_close_timeout, by default a second: too long for thousands. And it ends
+    a whole HTTP/2 connection over one malformed message, unless told not to."""
+    if isinstance(config, list):
+        return [quick_to_close(x) for x in config]
+    if not isinstance(config, dict):
+        return config
+    config = {k: quick_to_close(v) for k, v in config.items()}
+    if config.get("@type", "").endswith(".HttpConnectionManager"):
+        h2 = {"override_stream_error_on_invalid_http_message": True, **config.get("http2_protocol_options", {})}
+        return {"delayed_close_timeout": "0.02s", **config, "http2_protocol_options": h2}
+    return config
+
+
+@pytest.fixture(scope="module", params=["egret", "envoy"])
+def peer(request):
+    """As `kind`, for tests that share one proxy."""
+    if request.param == "envoy" and not harness.have_envoy():
+        pytest.skip("SKIPPED: no envoy in build/venv (tests/requirements.txt installs it)")
+    return request.param
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import pytest
 
 from configs import bootstrap, cluster, downstream_tls, h2_options, hcm, listener
 from harness import free_port
-from raw_kit import world  # noqa: F401
+from raw_kit import peer, world  # noqa: F401
 
 grpc = pytest.importorskip("grpc")
 
@@ -70,11 +70,11 @@ class Service:
 
 
 @pytest.fixture(scope="module")
-def rig(world, pki):
+def rig(world, peer, pki):
     s = world.add(Service())
     port, tls, admin = free_port(), free_port(), free_port()
     routes = [{"match": {"prefix": "/dead"}, "route": {"cluster": "dead"}}, {"match": {"prefix": "/test.Service/"}, "route": {"cluster": "b", "timeout": "0s"}}]
-    world.egret(bootstrap([listener(port, hcm(routes=routes)), listener(tls, hcm(routes=routes), tls=downstream_tls(pki, "server", ["h2"]), name="tls")],
+    world.proxy(peer, bootstrap([listener(port, hcm(routes=routes)), listener(tls, hcm(routes=routes), tls=downstream_tls(pki, "server", ["h2"]), name="tls")],
                           [cluster("b", s.port, **h2_options()), cluster("dead", free_port(), **h2_options())], admin=admin), port, tls, admin)
     options = [("grpc.max_receive_message_length", 64 << 20), ("grpc.max_send_message_length", 64 << 20)]
     clear = grpc.insecure_channel(f"127.0.0.1:{port}", options)

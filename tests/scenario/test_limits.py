@@ -92,3 +92,72 @@ def test_head_and_target_limits(stage):
     assert curl(url + "/", *[x for i in range(101) for x in ("-H", f"x-{i}: 1")])[0] == 431
     assert curl(url + "/", "-H", "x: " + "a" * 70000)[0] == 431
     assert not b.requests
+
+
+# ---- Envoy's own, with Envoy beside ----
+
+GET = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"
+POST = b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n\r\nab"
+WAITS = {  # what is waited for: options of the connection manager, of the route, the request, the answer: status, body, flags and details
+    "the answer, in silence": ({"stream_idle_timeout": "0.3s"}, {}, GET, (504, b"stream timeout", "SI stream_idle_timeout")),
+    "the body, in silence": ({"stream_idle_timeout": "0.3s"}, {}, POST, (408, b"stream timeout", "SI stream_idle_timeout")),
+    "the answer, in silence, by route": ({}, {"idle_timeout": "0.3s"}, GET, (504, b"stream timeout", "SI stream_idle_timeout")),
+    "the whole request": ({"request_timeout": "0.3s"}, {}, POST, (408, b"request timeout", "- request_overall_timeout")),
+    "the head": ({"request_headers_timeout": "0.3s"}, {}, b"GET / HTTP/1.1\r\nhost:", (408, None, None)),
+    "all of it, the request is there": ({"common_http_protocol_options": {"max_stream_duration": "0.3s"}}, {}, GET, (504, b"downstream duration timeout", "- max_duration_timeout")),
+    "all of it": ({"common_http_protocol_options": {"max_stream_duration": "0.3s"}}, {}, POST, (408, b"downstream duration timeout", "- max_duration_timeout")),
+    "all of it, by route": ({}, {"max_stream_duration": {"max_stream_duration": "0.3s"}}, GET, (504, b"downstream duration timeout", "- max_duration_timeout")),
+    "the answer": ({}, {"timeout": "0.3s"}, GET, (504, b"upstream request timeout", "UT response_timeout")),
+}
+
+
+def test_who_waits_too_long_gets_the_same_answer(stage, kind):
+    from raw_kit import Recorder, statuses, talk
+    b = Recorder(silent=True)
+    stage.things.append(b)
+    ports, listeners, logs = {}, [], {}
+    for i, (name, (options, route, _, _)) in enumerate(WAITS.items()):
+        ports[name], logs[name] = free_port(), stage.path / f"log-{i}"
+        line = {"name": "file", "typed_config": {"@type": "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog", "path": str(logs[name]),
+                                                 "log_format": {"text_format_source": {"inline_string": "%RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS%\n"}}}}
+        routes = [{"match": {"prefix": "/"}, "route": {"cluster": "b", "timeout": "30s", **route}}]
+        listeners.append(listener(ports[name], hcm(routes=routes, access_log=[line], **options), name=f"l{i}"))
+    stage.proxy(kind, bootstrap(listeners, [cluster("b", b.port)]), *ports.values())
+    wrong = []
+    for name, (_, _, raw, (status, body, line)) in WAITS.items():
+        got = talk(ports[name], raw, 5, enough=lambda g, end=body: b"\r\n\r\n" in g and g.endswith(end or b""))[0]
+        text = wait_for(lambda: logs[name].exists() and logs[name].read_text(), "a log line").strip() if line else None
+        if statuses(got) != [status] or (body is not None and got.partition(b"\r\n\r\n")[2] != body) or text != line:
+            wrong.append((name, got[:15], got[-30:], text))
+    assert not wrong, "\n".join(map(str, wrong))
+
+
+def test_heads_beyond_envoys_limits_are_431(stage, kind):
+    b, port = stage.backend(), free_port()
+    options = {"max_request_headers_kb": 4, "common_http_protocol_options": {"max_headers_count": 20}}
+    stage.proxy(kind, bootstrap([listener(port, hcm(routes=ALL, **options))], [cluster("b", b.port)]), port)
+    url = f"http://127.0.0.1:{port}/"
+    assert curl(url, "-H", "x: " + "a" * 3000)[0] == 200 and curl(url, *[x for i in range(15) for x in ("-H", f"x-{i}: 1")])[0] == 200
+    assert curl(url, "-H", "x: " + "a" * 5000)[0] == 431 and curl(url, *[x for i in range(25) for x in ("-H", f"x-{i}: 1")])[0] == 431
+    assert len(b.requests) == 2
+
+
+def test_breakers_answer_alike(stage, kind):
+    import concurrent.futures
+    import threading
+    gate = threading.Event()
+
+    def answer(r):
+        gate.wait(10)
+        return "200 OK", [], b"ok"
+    b, port, admin = stage.backend(answer), free_port(), free_port()
+    breaker = {"circuit_breakers": {"thresholds": [{"max_requests": 2, "max_connections": 10, "max_pending_requests": 10}]}}
+    stage.proxy(kind, bootstrap([listener(port, hcm(routes=ALL))], [cluster("b", b.port, **breaker)], admin=admin), port, admin)
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        held = [pool.submit(curl, f"http://127.0.0.1:{port}/{i}") for i in range(2)]
+        wait_for(lambda: len(b.requests) == 2, "two requests")
+        status, headers, body, _ = curl(f"http://127.0.0.1:{port}/x")
+        gate.set()
+        assert [x.result()[0] for x in held] == [200, 200]
+    assert (status, body) == (503, b"upstream connect error or disconnect/reset before headers. reset reason: overflow")
+    assert headers.get("x-envoy-overloaded") == "true" and len(b.requests) == 2

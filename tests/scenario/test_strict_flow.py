@@ -8,7 +8,7 @@ import pytest
 
 from configs import bootstrap, cluster, h2_options, hcm, listener
 from harness import free_port
-from raw_kit import (DATA, END_STREAM, H2Client, H2Server, Recorder, frame, headers, request, statuses, talk, world)  # noqa: F401
+from raw_kit import (DATA, END_STREAM, H2Client, H2Server, Recorder, frame, headers, request, statuses, talk, peer, world)  # noqa: F401
 
 ROUTES = [{"match": {"prefix": "/h2"}, "route": {"cluster": "h2"}}, {"match": {"prefix": "/hang"}, "route": {"cluster": "hang", "timeout": "0s"}}, {"match": {"prefix": "/"}, "route": {"cluster": "b", "timeout": "5s"}}]
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -37,7 +37,7 @@ class Early(Recorder):
 
 
 @pytest.fixture(scope="module")
-def rig(world):
+def rig(world, peer):
     b = world.add(Recorder(answer))
     early = world.add(Early(lambda head, body: b"HTTP/1.1 413 Content Too Large\r\ncontent-length: 3\r\n\r\nbig"))
     hang = world.add(Recorder(silent=True))
@@ -50,7 +50,7 @@ def rig(world):
     h2 = world.add(H2Server(h2_answer))
     port = free_port()
     routes = [{"match": {"prefix": "/too-big"}, "route": {"cluster": "early"}}, {"match": {"prefix": "/here"}, "direct_response": {"status": 403, "body": {"inline_string": "no"}}}, *ROUTES]
-    world.egret(bootstrap([listener(port, hcm(routes=routes))], [cluster("b", b.port), cluster("early", early.port), cluster("hang", hang.port), cluster("h2", h2.port, **h2_options())]), port)
+    world.proxy(peer, bootstrap([listener(port, hcm(routes=routes))], [cluster("b", b.port), cluster("early", early.port), cluster("hang", hang.port), cluster("h2", h2.port, **h2_options())]), port)
     return {"b": b, "early": early, "hang": hang, "h2": h2, "port": port}
 
 

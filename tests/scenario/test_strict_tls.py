@@ -7,16 +7,16 @@ import pytest
 
 from configs import T, address, bootstrap, cluster, downstream_tls, hcm
 from harness import curl, free_port
-from raw_kit import Recorder, world  # noqa: F401
+from raw_kit import Recorder, peer, world  # noqa: F401
 
 
 @pytest.fixture(scope="module")
-def port(world, pki):
+def port(world, peer, pki):
     b = world.add(Recorder())
     port = free_port()
     h = hcm(routes=[{"match": {"prefix": "/"}, "route": {"cluster": "b"}}])
     inspector = {"name": "envoy.filters.listener.tls_inspector", "typed_config": {"@type": T + "filters.listener.tls_inspector.v3.TlsInspector"}}
-    world.egret(bootstrap([{"name": "l", "address": address(port), "listener_filters": [inspector], "filter_chains": [
+    world.proxy(peer, bootstrap([{"name": "l", "address": address(port), "listener_filters": [inspector], "filter_chains": [
         {"name": "one", "filter_chain_match": {"server_names": ["localhost", "server.test"]}, "filters": [h], "transport_socket": downstream_tls(pki, "server", ["h2", "http/1.1"])},
         {"name": "two", "filter_chain_match": {"server_names": ["third.test"]}, "filters": [h], "transport_socket": downstream_tls(pki, "third", ["h2", "http/1.1"])}]}], [cluster("b", b.port)]), port)
     return port

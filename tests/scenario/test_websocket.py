@@ -13,7 +13,7 @@ import pytest
 
 from configs import bootstrap, cluster, h2_options, hcm, listener
 from harness import Acceptor, free_port
-from raw_kit import (ACK, DATA, END_HEADERS, END_STREAM, HEADERS, RST, SETTINGS, WINDOW, H2Client, block, frame, headers, request, statuses, talk, world)  # noqa: F401
+from raw_kit import (ACK, DATA, END_HEADERS, END_STREAM, HEADERS, RST, SETTINGS, WINDOW, H2Client, block, frame, headers, request, statuses, talk, peer, world)  # noqa: F401
 
 KEY = b"dGhlIHNhbXBsZSBub25jZQ=="
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -77,7 +77,7 @@ class Echo:
 
 
 @pytest.fixture(scope="module")
-def rig(world):
+def rig(world, peer):
     b = world.add(Echo())
     port, plain, two = free_port(), free_port(), free_port()
     routes = [{"match": {"prefix": "/"}, "route": {"cluster": "b", "timeout": "0s"}}]
@@ -86,7 +86,7 @@ def rig(world):
     both = h2_options()
     both["typed_extension_protocol_options"]["envoy.extensions.upstreams.http.v3.HttpProtocolOptions"]["explicit_http_config"]["http2_protocol_options"] = {"allow_connect": True}
     over = [{"match": {"prefix": "/"}, "route": {"cluster": "self", "timeout": "0s"}}]
-    world.egret(bootstrap([listener(port, hcm(routes=routes, **more)), listener(plain, hcm(routes=routes), name="plain"), listener(two, hcm(routes=over, **more), name="two")],
+    world.proxy(peer, bootstrap([listener(port, hcm(routes=routes, **more)), listener(plain, hcm(routes=routes), name="plain"), listener(two, hcm(routes=over, **more), name="two")],
                           [cluster("b", b.port), cluster("self", port, **both)]), port, plain, two)
     return b, {"h1": port, "plain": plain, "h1-h2": two}
 
