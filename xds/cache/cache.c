@@ -12,12 +12,23 @@ struct resource_set {
     uint64_t sources[XDS_TYPES]; /* what a whole list was made from; 0: not said */
 };
 
+/*
+ * One type under way. As long as resources come in the order of their names, as tens of thousands of subscriptions do,
+ * a new name is told by the last one, and its place in the previous list by the last place. From the first one on that
+ * does not, a map tells.
+ */
+struct adding {
+    struct resource **items; /* one reference each */
+    size_t n, cap, at;       /* at: where in the previous list the next one is expected */
+    struct map *names;       /* NULL: all in order so far */
+};
+
 struct set_builder {
     const struct resource_set *previous;
     uint64_t source; /* of the resource that comes next */
     uint64_t sources[XDS_TYPES];
-    bool whole[XDS_TYPES];        /* the previous list is taken as it is */
-    struct map *added[XDS_TYPES]; /* name → struct resource, one reference each */
+    bool whole[XDS_TYPES]; /* the previous list is taken as it is */
+    struct adding added[XDS_TYPES];
 };
 
 struct cache {
@@ -25,18 +36,10 @@ struct cache {
     struct map *groups; /* name → struct resource_set */
 };
 
-static void free_resource(void *r)
-{
-    resource_unref(r);
-}
-
 struct set_builder *set_builder_create(const struct resource_set *previous)
 {
     struct set_builder *b = mem_alloc(sizeof *b);
     b->previous = previous;
-    for (unsigned t = 0; t < XDS_TYPES; t++) {
-        b->added[t] = map_create(free_resource);
-    }
     return b;
 }
 
@@ -46,15 +49,61 @@ void set_builder_destroy(struct set_builder **builder)
         return;
     }
     for (unsigned t = 0; t < XDS_TYPES; t++) {
-        map_destroy(&(*builder)->added[t]);
+        struct adding *a = &(*builder)->added[t];
+        for (size_t i = 0; i < a->n; i++) {
+            resource_unref(a->items[i]);
+        }
+        mem_free(a->items);
+        map_destroy(&a->names);
     }
     mem_free(*builder);
     *builder = NULL;
 }
 
-static struct resource *find_before(const struct set_builder *b, enum xds_type type, struct slice name)
+static struct resource *find_before(struct set_builder *b, enum xds_type type, struct slice name)
 {
-    return b->previous == NULL ? NULL : resource_list_find(b->previous->lists[type], name);
+    const struct resource_list *list = b->previous == NULL ? NULL : b->previous->lists[type];
+    struct adding *a = &b->added[type];
+    for (size_t i = a->at; i < resource_list_count(list) && i < a->at + 2; i++) { /* one may have gone */
+        if (slice_eq(resource_get_name(resource_list_at(list, i)), name)) {
+            a->at = i + 1;
+            return resource_list_at(list, i);
+        }
+    }
+    return resource_list_find(list, name);
+}
+
+static bool has(const struct adding *a, struct slice name)
+{
+    if (a->names != NULL) {
+        return map_has(a->names, name);
+    }
+    return a->n > 0 && slice_eq(resource_get_name(a->items[a->n - 1]), name);
+}
+
+/* Takes the reference. false: the name is there. */
+static bool take(struct adding *a, struct resource *r)
+{
+    struct slice name = resource_get_name(r);
+    if (a->names == NULL && a->n > 0 && slice_cmp(resource_get_name(a->items[a->n - 1]), name) >= 0) {
+        a->names = map_create(NULL);
+        for (size_t i = 0; i < a->n; i++) {
+            map_put(a->names, resource_get_name(a->items[i]), a->items[i]);
+        }
+    }
+    if (has(a, name)) {
+        resource_unref(r);
+        return false;
+    }
+    if (a->names != NULL) {
+        map_put(a->names, name, r);
+    }
+    if (a->n == a->cap) {
+        a->cap = a->cap == 0 ? 64 : a->cap * 2;
+        a->items = mem_resize(a->items, a->cap * sizeof a->items[0]);
+    }
+    a->items[a->n++] = r;
+    return true;
 }
 
 bool set_builder_add(struct set_builder *builder, struct slice type_url, struct slice name, struct slice bytes,
@@ -64,19 +113,21 @@ bool set_builder_add(struct set_builder *builder, struct slice type_url, struct 
     if (!xds_type_find(type_url, &type)) {
         return err_set(err, ERR_UNSUPPORTED, "%.*s: not a type of this server", SLICE_ARG(type_url));
     }
-    if (map_has(builder->added[type], name)) {
-        return err_set(err, ERR_INPUT, "%s %.*s: named twice", xds_type_name(type), SLICE_ARG(name));
-    }
     struct resource *r = resource_create(name, bytes);
     struct resource *before = find_before(builder, type, name);
     if (before != NULL && resource_equal(before, r)) {
         resource_unref(r);
         r = resource_ref(before);
     }
-    resource_set_source(r, builder->source);
+    uint64_t source = builder->source;
     builder->source = 0;
-    map_put(builder->added[type], name, r);
-    return true;
+    resource_ref(r);
+    bool added = take(&builder->added[type], r);
+    if (added) {
+        resource_set_source(r, source);
+    }
+    resource_unref(r);
+    return added || err_set(err, ERR_INPUT, "%s %.*s: named twice", xds_type_name(type), SLICE_ARG(name));
 }
 
 bool set_builder_reuse(struct set_builder *builder, struct slice type_url, struct slice name, uint64_t source)
@@ -84,11 +135,10 @@ bool set_builder_reuse(struct set_builder *builder, struct slice type_url, struc
     enum xds_type type;
     builder->source = source;
     struct resource *before = xds_type_find(type_url, &type) ? find_before(builder, type, name) : NULL;
-    if (before == NULL || resource_source(before) != source || map_has(builder->added[type], name)) {
+    if (before == NULL || resource_source(before) != source || !take(&builder->added[type], resource_ref(before))) {
         return false;
     }
     builder->source = 0;
-    map_put(builder->added[type], name, resource_ref(before));
     return true;
 }
 
@@ -103,15 +153,11 @@ bool set_builder_reuse_all(struct set_builder *builder, struct slice type_url, u
     return builder->whole[type];
 }
 
-static struct resource_list *finish_list(struct map *added, struct resource_list *before)
+/* The references move into the list. */
+static struct resource_list *finish_list(struct adding *added, struct resource_list *before)
 {
-    struct resource **items = mem_alloc((map_count(added) + 1) * sizeof items[0]);
-    size_t n = 0;
-    for (struct map_item *i = map_first(added); i != NULL; i = map_next(i)) {
-        items[n++] = resource_ref(map_value(i));
-    }
-    struct resource_list *l = resource_list_create(items, n);
-    mem_free(items);
+    struct resource_list *l = resource_list_create(added->items, added->n);
+    added->n = 0;
     if (before != NULL && resource_list_equal(l, before)) {
         resource_list_unref(l);
         l = resource_list_ref(before);
@@ -126,7 +172,7 @@ struct resource_set *set_builder_finish(struct set_builder **builder)
     atomic_init(&set->refs, 1);
     for (unsigned t = 0; t < XDS_TYPES; t++) {
         struct resource_list *before = b->previous == NULL ? NULL : b->previous->lists[t];
-        set->lists[t] = b->whole[t] ? resource_list_ref(before) : finish_list(b->added[t], before);
+        set->lists[t] = b->whole[t] ? resource_list_ref(before) : finish_list(&b->added[t], before);
         set->sources[t] = b->sources[t];
     }
     set_builder_destroy(builder);

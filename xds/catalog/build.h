@@ -147,6 +147,17 @@ void build_programs(struct build *b);
 void build_products(struct build *b);
 void build_apis(struct build *b);
 void build_subscriptions(struct build *b);
+/* subscriptions_edit.c: the few subscription files that changed since the catalog before, when nothing else that
+ * subscriptions depend on has; false: too many, or files came or went. */
+enum { FEW = 16 };
+struct few {
+    const struct artifact *now[FEW];
+    size_t at[FEW]; /* in the sources of the catalog before */
+    size_t n;
+};
+bool find_few(const struct build *b, struct few *out);
+/* The lists of the catalog before, with these in the places of what was made of those files. */
+void take_all_but_few(struct build *b, const struct few *few, struct catalog_object *const *made);
 void build_gateways(struct build *b);
 void report_artifacts(struct build *b);
 void report_overrides(struct build *b);

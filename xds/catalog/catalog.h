@@ -203,6 +203,11 @@ struct catalog_gateway {
         size_t n;                  \
     }
 
+struct catalog_source {
+    uint64_t hash; /* of the file */
+    const struct catalog_object *made;
+};
+
 struct catalog {
     CATALOG_LIST(catalog_api) apis; /* every list is sorted by name */
     CATALOG_LIST(catalog_product) products;
@@ -217,6 +222,9 @@ struct catalog {
     size_t api_files;   /* apiInformation.json files, workspaces included */
     /* the catalog's own */
     uint64_t subscriptions_inputs; /* 0: look at each of them */
+    uint64_t subscriptions_frame;  /* of what they depend on beside their own files */
+    const struct catalog_source *subscription_sources; /* by path; each file with what was made of it */
+    size_t subscription_source_count;
     unsigned refs;
     struct arena *arena;
 };

@@ -249,18 +249,12 @@ static bool is_dangling(const struct catalog_subscription *s)
     return s->o.closed != NULL && strstr(s->o.closed, "does not exist") != NULL;
 }
 
-/* Everything that any subscription depends on. */
-static uint64_t inputs_of_all(struct build *b)
+/* Everything that any subscription depends on beside its own file. */
+static uint64_t inputs_of_frame(struct build *b)
 {
     const struct overrides *o = b->snap->overrides;
     uint64_t in = inputs_add(23, o == NULL ? 0 : o->hash);
     in = inputs_text(in, o == NULL ? "" : o->file);
-    for (size_t i = 0; i < b->snap->n; i++) {
-        const struct artifact *a = b->snap->artifacts[i];
-        if (a->kind == ARTIFACT_SUBSCRIPTION) {
-            in = inputs_text(inputs_add(in, a->hash), a->path);
-        }
-    }
     for (size_t i = 0; i < b->products.n; i++) {
         in = inputs_text(in, ((const struct catalog_object *)b->products.items[i])->name);
     }
@@ -270,42 +264,118 @@ static uint64_t inputs_of_all(struct build *b)
     return in;
 }
 
-static bool take_all(struct build *b, uint64_t inputs)
+static uint64_t inputs_of_files(const struct build *b, uint64_t in)
 {
-    if (b->prev == NULL || b->prev->subscriptions_inputs != inputs) {
-        return false;
+    for (size_t i = 0; i < b->snap->n; i++) {
+        const struct artifact *a = b->snap->artifacts[i];
+        if (a->kind == ARTIFACT_SUBSCRIPTION) {
+            in = inputs_text(inputs_add(in, a->hash), a->path);
+        }
+    }
+    return in;
+}
+
+static struct catalog_subscription *make_new(struct build *b, const struct candidate *c)
+{
+    struct catalog_subscription *s = make(b, c, file_of(b, c));
+    s->o.inputs = inputs_text(inputs_of(c->artifact, c->over), c->refused.text);
+    seal(s);
+    return s;
+}
+
+static bool is_key_of(const struct catalog_subscription *s, struct slice key)
+{
+    return key.n > 0 && (slice_eq(key, slice_of(s->primary_key)) || slice_eq(key, slice_of(s->secondary_key)));
+}
+
+/* May a key of c, or of what stood in its place, be a key of this one too? Then both have to be looked at. */
+static bool shares_key(const struct catalog_subscription *s, const struct candidate *c,
+                       const struct catalog_subscription *old)
+{
+    bool unknown = s->o.closed != NULL && s->primary_key == NULL && s->secondary_key == NULL;
+    return unknown || is_key_of(s, key_of(c->props, "primaryKey")) || is_key_of(s, key_of(c->props, "secondaryKey")) ||
+           is_key_of(s, slice_of(old->primary_key)) || is_key_of(s, slice_of(old->secondary_key));
+}
+
+static bool stands_alone(const struct build *b, const struct candidate *c, const struct catalog_subscription *old)
+{
+    struct slice first = key_of(c->props, "primaryKey"), second = key_of(c->props, "secondaryKey");
+    if (memchr(first.n == 0 ? "" : first.p, 0, first.n) != NULL || memchr(second.n == 0 ? "" : second.p, 0, second.n) != NULL) {
+        return false; /* what the others have is kept as text */
     }
     for (size_t i = 0; i < b->prev->subscriptions.n; i++) {
-        struct catalog_subscription *s = b->prev->subscriptions.items[i];
-        s->o.refs++;
-        vec_add(&b->subscriptions, s);
+        const struct catalog_subscription *s = b->prev->subscriptions.items[i];
+        if (s != old && shares_key(s, c, old)) {
+            return false;
+        }
     }
-    b->catalog->subscriptions_inputs = inputs;
     return true;
 }
 
-void build_subscriptions(struct build *b)
+/* One edited file among tens of thousands. What is made only when it is sure that the others are not concerned. */
+static bool take_most(struct build *b, uint64_t frame)
+{
+    struct few few;
+    struct vec changed = {NULL, 0, 0};
+    struct catalog_object *made[FEW];
+    if (b->prev == NULL || b->prev->subscriptions_inputs == 0 || b->prev->subscriptions_frame != frame ||
+        !find_few(b, &few) || few.n > 1) { /* of several at once, one might have another's key */
+        return false;
+    }
+    bool alone = true;
+    for (size_t i = 0; i < few.n; i++) {
+        const struct artifact *a = few.now[i];
+        add_candidate(b, &changed, a, override_of(b, a), a->workspace);
+        const struct candidate *c = changed.items[i];
+        alone = alone && stands_alone(b, c, (const void *)b->prev->subscription_sources[few.at[i]].made);
+    }
+    for (size_t i = 0; alone && i < few.n; i++) {
+        made[i] = &make_new(b, changed.items[i])->o;
+    }
+    if (alone) {
+        take_all_but_few(b, &few, made);
+    }
+    vec_fini(&changed);
+    return alone;
+}
+
+static void take_each(struct build *b, uint64_t frame, uint64_t whole)
 {
     struct vec all = {NULL, 0, 0};
-    uint64_t whole = inputs_of_all(b);
-    if (take_all(b, whole)) { /* tens of thousands of them must not slow every other edit down */
-        return;
-    }
     collect(b, &all);
     refuse_twins(b, &all);
+    struct catalog_source *sources = arena_alloc(b->catalog->arena, (all.n + 1) * sizeof *sources);
+    size_t files = 0;
     for (size_t i = 0; i < all.n; i++) {
-        struct candidate *c = all.items[i];
+        const struct candidate *c = all.items[i];
         uint64_t inputs = inputs_text(inputs_of(c->artifact, c->over), c->refused.text);
         const struct catalog_subscription *old = b->prev == NULL ? NULL : catalog_find_subscription(b->prev, c->name);
         bool same_scope = old != NULL && scope_exists(b, old) != is_dangling(old);
         struct catalog_subscription *s = same_scope ? object_reuse(b, (const void *)old, inputs) : NULL;
-        if (s == NULL) {
-            s = make(b, c, file_of(b, c));
-            s->o.inputs = inputs;
-            seal(s);
+        s = s == NULL ? make_new(b, c) : s;
+        if (c->artifact != NULL) {
+            sources[files++] = (struct catalog_source){c->artifact->hash, &s->o};
         }
         whole = object_publish(b, &b->subscriptions, &s->o) ? whole : 0;
     }
+    b->catalog->subscriptions_frame = frame;
+    b->catalog->subscription_sources = sources;
+    b->catalog->subscription_source_count = files;
     b->catalog->subscriptions_inputs = whole;
     vec_fini(&all);
+}
+
+/* Tens of thousands of them must not slow an edit down that concerns none, or one. */
+void build_subscriptions(struct build *b)
+{
+    static const struct few none = {.n = 0};
+    uint64_t frame = inputs_of_frame(b), whole = inputs_of_files(b, frame);
+    if (b->prev != NULL && b->prev->subscriptions_inputs == whole) {
+        take_all_but_few(b, &none, NULL);
+        b->catalog->subscriptions_inputs = whole;
+    } else if (take_most(b, frame)) {
+        b->catalog->subscriptions_inputs = whole;
+    } else {
+        take_each(b, frame, whole);
+    }
 }

@@ -30,7 +30,24 @@ struct edit {
     const char *path, *text; /* text NULL: removed; path "": the overrides */
 };
 
+#define SUBSCRIPTION(scope, key)                                                                        \
+    "{\"properties\": {\"scope\": \"" scope "\", \"state\": \"active\", \"primaryKey\": \"" key "\"}}"
+
 static const struct edit EDITS[] = {
+    {"subscriptions/u/subscriptionInformation.json", SUBSCRIPTION("/products/p", "u1")},
+    {"subscriptions/v/subscriptionInformation.json", SUBSCRIPTION("/products/p", "v1")},
+    {"subscriptions/u/subscriptionInformation.json", SUBSCRIPTION("/products/p", "u2")},
+    {"subscriptions/u/subscriptionInformation.json", SUBSCRIPTION("/products/gone", "u2")},
+    {"subscriptions/u/subscriptionInformation.json", SUBSCRIPTION("/products/p", "v1")}, /* twins */
+    {"subscriptions/u/subscriptionInformation.json", SUBSCRIPTION("/products/p", "v1 ")},
+    {"subscriptions/u/subscriptionInformation.json", SUBSCRIPTION("/products/p", "k1")}, /* of one in the overrides */
+    {"subscriptions/v/subscriptionInformation.json", SUBSCRIPTION("/products/p", "k1")},
+    {"subscriptions/u/subscriptionInformation.json", SUBSCRIPTION("/products/p", "a\\u0000b")},
+    {"subscriptions/v/subscriptionInformation.json", SUBSCRIPTION("/products/p", "a\\u0000c")},
+    {"subscriptions/u/subscriptionInformation.json", "{"},
+    {"subscriptions/v/subscriptionInformation.json", SUBSCRIPTION("/products/p", "v3")},
+    {"subscriptions/u", NULL},
+    {"subscriptions/v/subscriptionInformation.json", SUBSCRIPTION("/apis", "v3")},
     {"apis/a/specification.yaml", SPEC_ONE},
     {"apis/a/policy.xml", POLICY_RATE_LIMIT},
     {"apis/a/policy.xml", "\n" POLICY_RATE_LIMIT},
