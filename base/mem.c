@@ -70,10 +70,11 @@ void mem_wipe(void *p, size_t n)
     }
 }
 
-/* Size classes from 32 bytes to 256 KB, four to each doubling: what lives as long as a connection shall not be rounded
- * up by much. Each list keeps at most LIST_BYTES. */
-enum { CLASS_MIN_SHIFT = 5, STEP_SHIFT = 2, DOUBLINGS = 13, CLASS_COUNT = (DOUBLINGS << STEP_SHIFT) + 1 };
-enum { LIST_BYTES = 2 << 20, LIBC_STEP = 16 /* of malloc's sizes */ };
+/* Size classes: every 16 bytes up to 1 KB, then four to each doubling up to 256 KB: what lives as long as a connection
+ * shall not be rounded up by much. Each list keeps at most LIST_BYTES. A class is a multiple of 16, as malloc's blocks
+ * (less 8) are: malloc_usable_size tells one from the next. */
+enum { STEP = 16, SMALL_MAX = 1024, SMALL_COUNT = SMALL_MAX / STEP, SMALL_SHIFT = 10, STEP_SHIFT = 2, DOUBLINGS = 8 };
+enum { CLASS_COUNT = SMALL_COUNT + (DOUBLINGS << STEP_SHIFT), LIST_BYTES = 2 << 20, EXACT_MAX = 64 << 10 };
 
 struct free_block {
     struct free_block *next;
@@ -100,20 +101,21 @@ static const bool pools_on = true;
 
 static unsigned class_of(size_t n)
 {
-    if (n <= (size_t)1 << CLASS_MIN_SHIFT) {
-        return 0;
+    if (n <= SMALL_MAX) {
+        return n <= STEP ? 0 : (unsigned)((n - 1) / STEP);
     }
     unsigned shift = 63 - (unsigned)__builtin_clzll(n - 1);
     unsigned step = (unsigned)((n - 1) >> (shift - STEP_SHIFT)) & ((1U << STEP_SHIFT) - 1);
-    return ((shift - CLASS_MIN_SHIFT) << STEP_SHIFT) + step + 1;
+    return SMALL_COUNT + ((shift - SMALL_SHIFT) << STEP_SHIFT) + step;
 }
 
 static size_t class_size(unsigned c)
 {
-    if (c == 0) {
-        return (size_t)1 << CLASS_MIN_SHIFT;
+    if (c < SMALL_COUNT) {
+        return ((size_t)c + 1) * STEP;
     }
-    unsigned shift = CLASS_MIN_SHIFT + ((c - 1) >> STEP_SHIFT), step = (c - 1) & ((1U << STEP_SHIFT) - 1);
+    c -= SMALL_COUNT;
+    unsigned shift = SMALL_SHIFT + (c >> STEP_SHIFT), step = c & ((1U << STEP_SHIFT) - 1);
     return ((size_t)1 << shift) + ((size_t)(step + 1) << (shift - STEP_SHIFT));
 }
 
@@ -174,29 +176,31 @@ void pool_free(void *p, size_t cap)
     }
 }
 
-/* The libc knows how large a block is, to within 16 bytes; classes that far apart are told from one another. */
 void *pool_take(size_t n)
 {
     size_t cap;
-    return pool_alloc((n + LIBC_STEP - 1) & ~(size_t)(LIBC_STEP - 1), &cap);
+    return pool_alloc(n, &cap);
 }
 
 /* The class a block of that many usable bytes was made for; CLASS_COUNT: none, it was exact. */
 static unsigned class_behind(size_t usable)
 {
-    unsigned c = class_of(usable);
-    while (c < CLASS_COUNT && (class_size(c) > usable || class_size(c) % LIBC_STEP != 0)) {
-        c = c == 0 ? CLASS_COUNT : c - 1;
+    if (usable < STEP) {
+        return CLASS_COUNT;
     }
-    return c < CLASS_COUNT && usable - class_size(c) < LIBC_STEP ? c : CLASS_COUNT;
+    unsigned c = class_of(usable & ~(size_t)(STEP - 1));
+    return c < CLASS_COUNT && usable - class_size(c) < STEP ? c : CLASS_COUNT;
 }
 
 void *pool_take_exact(size_t n)
 {
+    if (n <= SMALL_MAX || n > EXACT_MAX) {
+        return pool_take(n); /* as good as exact */
+    }
     void *p = from_libc(n);
     if (class_behind(malloc_usable_size(p)) < CLASS_COUNT) { /* it would be kept for somebody who asks for a class */
         free(p);
-        p = from_libc(n + LIBC_STEP);
+        p = from_libc(n + STEP);
     }
     return p;
 }

@@ -4,6 +4,7 @@
  * another thread (it then joins that thread's list). Under ASan the pools pass straight through to malloc.
  */
 #pragma once
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/slice.h"
@@ -25,4 +26,10 @@ void *pool_take(size_t n);
 void *pool_take_exact(size_t n);
 size_t pool_size(void *p); /* how much may be used of it */
 void pool_give(void *p);   /* NULL is fine */
+/* One zeroed page, for something that is often empty. page_rest: if nothing but zeroes is in it, the system gets the
+ * memory back until it is written again (false: something is). Another thread may give it back. */
+enum { PAGE_BYTES = 4096 };
+void *page_take(void);
+bool page_rest(void *page);
+void page_give(void *page);
 void pool_trim(void); /* gives this thread's free lists back to libc: at thread end */

@@ -122,7 +122,7 @@ static bool note_field(struct head *head, struct slice name, struct slice value,
         if (chars_looks_like_framing(name)) {
             return bad(err, "name resembles a framing field", name);
         }
-        head_add(head, name, value);
+        head_add_sound(head, id, name, value);
         return true;
     }
     if (note_framing(facts, id, value, request)) {
@@ -131,7 +131,7 @@ static bool note_field(struct head *head, struct slice name, struct slice value,
     if (id == FIELD_CONNECTION && !note_connection(facts, value, err)) {
         return false;
     }
-    head_add_id(head, id, value);
+    head_add_sound(head, id, name, value);
     return true;
 }
 

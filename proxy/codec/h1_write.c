@@ -77,6 +77,14 @@ static void put_field(struct pen *pen, struct slice name, struct slice value)
     put(pen, SLICE("\r\n"));
 }
 
+static void put_sound(struct pen *pen, const struct field *f)
+{
+    put(pen, f->name);
+    put(pen, SLICE(": "));
+    put(pen, f->value);
+    put(pen, SLICE("\r\n"));
+}
+
 /* Written from what the message is, never copied. */
 static bool is_ours(const struct field *f, bool request)
 {
@@ -88,7 +96,12 @@ static void put_fields(struct pen *pen, const struct head *head, bool request)
     for (unsigned i = 0; i < head->n; i++) {
         const struct field *f = &head->fields[i];
         /* an interned name is a token */
-        if (!is_ours(f, request) && (f->id != FIELD_OTHER || chars_is_token(f->name))) {
+        if (is_ours(f, request)) {
+            continue;
+        }
+        if (f->sound) {
+            put_sound(pen, f);
+        } else if (f->id != FIELD_OTHER || chars_is_token(f->name)) {
             put_field(pen, f->name, f->value);
         }
     }

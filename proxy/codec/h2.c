@@ -113,6 +113,11 @@ static void pump_out(struct h2_session *s, struct buf *out, size_t max)
     s->output = NULL;
 }
 
+void h2_produce_control(struct h2_session *s)
+{
+    pump_out(s, &s->control, 0);
+}
+
 bool h2_produce(struct h2_session *s, struct buf *out, size_t max)
 {
     size_t before = out->len;

@@ -72,6 +72,8 @@ bool h2_receive(struct h2_session *s, struct buf *in, size_t max, struct err *er
 /* The codec has no clock: tell it the time now and then (before h2_receive), so that what counts against floods decays. */
 void h2_advance(struct h2_session *s, int64_t now_us);
 const uint32_t *h2_counts(const struct h2_session *s); /* H2_COUNTS of them */
+/* No stream has been there for a while: gives back memory that only streams need. false: there was none to give. */
+bool h2_rest(struct h2_session *s);
 /* When h2_advance has something to do of its own accord (then h2_produce); 0: nothing. */
 int64_t h2_deadline(const struct h2_session *s);
 /* The next stream to which something happened, with its events; NULL when none is left. */

@@ -62,10 +62,9 @@ static void add_field(struct h2_builder *b, struct slice name, struct slice valu
     }
     if (id == FIELD_OTHER) {
         b->malformed |= chars_looks_like_framing(name);
-        head_add(h, arena_slice(h->arena, name), arena_slice(h->arena, value));
-    } else {
-        head_add_id(h, id, arena_slice(h->arena, value));
+        name = arena_slice(h->arena, name);
     }
+    head_add_sound(h, id, name, arena_slice(h->arena, value));
     h->fields[h->n - 1].never_index = never_index;
     b->cookies += id == FIELD_COOKIE;
 }

@@ -99,6 +99,7 @@ struct h2_session {
     struct buf *output; /* while producing */
     size_t produced, produce_max;
     struct buf control; /* produced on receipt, waits for h2_produce */
+    struct h2_stream_impl *heading; /* whose header block is coming; NULL: of nobody who wants it */
     size_t block_bytes; /* decoded so far, of the header block being received */
     unsigned block_fields;
     int32_t last_peer_id;
@@ -107,6 +108,7 @@ struct h2_session {
     uint64_t ids_opened[H2_IDS_KNOWN / 64], ids_ended[H2_IDS_KNOWN / 64];
     bool starting; /* nghttp2 is making ng */
     struct h2_frame_buffer *frame_buffer; /* lent to ng */
+    void *table; /* of ng's streams: a page; NULL: it grew, or is not of that size */
     bool got_settings, goaway_sent, goaway_received, over, ping_pending;
     uint32_t fail_code; /* not 0: a callback ended the connection */
     const char *fail;   /* why */
@@ -128,6 +130,9 @@ void h2_stream_dropped(struct h2_stream_impl *st, size_t n);
 int h2_check_data(struct h2_session *s, int32_t id);
 /* Ends the connection from inside a callback; returns what the callback returns. */
 int h2_fail(struct h2_session *s, uint32_t code, const char *why);
+
+/* Packs all that is queued but DATA, for h2_produce. Not from a callback. */
+void h2_produce_control(struct h2_session *s);
 
 void h2_set_receive_callbacks(nghttp2_session_callbacks *callbacks);
 void h2_set_send_callbacks(nghttp2_session_callbacks *callbacks);

@@ -1,7 +1,7 @@
 /*
  * The memory nghttp2 works with. Each session wants a buffer of 16 KB for the frame it is about to send, for life; but
  * between two calls of h2_produce nothing is in it, because all that was begun has been copied out. So the sessions of
- * a thread share one.
+ * a thread share one. And each has a table of its streams, one page, which is empty while there are none: h2_rest.
  */
 #include <assert.h>
 #include <string.h>
@@ -55,6 +55,11 @@ static void *mem_malloc(size_t n, void *user)
 static void mem_release(void *p, void *user)
 {
     struct h2_session *s = user;
+    if (p != NULL && p == s->table) {
+        s->table = NULL;
+        page_give(p);
+        return;
+    }
     if (p != NULL && s->frame_buffer != NULL && p == s->frame_buffer->bytes) {
         frame_buffer_unref(s);
     } else {
@@ -64,7 +69,17 @@ static void mem_release(void *p, void *user)
 
 static void *mem_calloc(size_t count, size_t size, void *user)
 {
+    struct h2_session *s = user;
+    if (s->starting && s->table == NULL && count * size == PAGE_BYTES) {
+        s->table = page_take();
+        return s->table;
+    }
     return memset(mem_malloc(count * size, user), 0, count * size);
+}
+
+bool h2_rest(struct h2_session *s)
+{
+    return s->table != NULL && page_rest(s->table);
 }
 
 /* Never asked of the frame buffer: it would grow only for frames larger than we ever send. */
@@ -75,13 +90,13 @@ static void *mem_realloc(void *p, size_t n, void *user)
         return mem_malloc(n, user);
     }
     assert(s->frame_buffer == NULL || p != s->frame_buffer->bytes);
-    size_t old = pool_size(p);
+    size_t old = p == s->table ? PAGE_BYTES : pool_size(p);
     if (n <= old) {
         return p;
     }
     void *more = pool_take(n);
     memcpy(more, p, old);
-    pool_give(p);
+    mem_release(p, user);
     return more;
 }
 

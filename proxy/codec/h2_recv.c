@@ -100,6 +100,7 @@ static int on_begin_headers(nghttp2_session *ng, const nghttp2_frame *frame, voi
     struct h2_session *s = user;
     s->block_bytes = 0;
     s->block_fields = 0;
+    s->heading = NULL;
     if (frame->hd.type != NGHTTP2_HEADERS) {
         return 0;
     }
@@ -110,6 +111,7 @@ static int on_begin_headers(nghttp2_session *ng, const nghttp2_frame *frame, voi
     }
     if (st != NULL && !st->released) {
         h2_builder_start(&st->builder, st->pub.arena);
+        s->heading = st;
     }
     return 0;
 }
@@ -132,13 +134,10 @@ static int charge(struct h2_session *s, struct h2_stream_impl *st, size_t n)
 static int on_header(nghttp2_session *ng, const nghttp2_frame *frame, nghttp2_rcbuf *name, nghttp2_rcbuf *value,
                      uint8_t flags, void *user)
 {
-    (void)ng;
+    (void)ng, (void)frame;
     struct h2_session *s = user;
     nghttp2_vec n = nghttp2_rcbuf_get_buf(name), v = nghttp2_rcbuf_get_buf(value);
-    struct h2_stream_impl *st = stream_of(s, frame->hd.stream_id);
-    if (st != NULL && st->released) {
-        st = NULL;
-    }
+    struct h2_stream_impl *st = s->heading != NULL && !s->heading->released ? s->heading : NULL;
     int rv = charge(s, st, n.len + v.len + 32);
     if (rv != 0 || st == NULL) {
         return rv;

@@ -9,11 +9,13 @@
 struct fields { /* an nghttp2 header list, on the stack while it is short */
     nghttp2_nv few[64], *list;
     size_t n, cap, pool_cap;
+    uint8_t lent; /* flags: nghttp2 need not copy the texts */
     char length[24];
 };
 
 static void fields_init(struct fields *f, unsigned n)
 {
+    f->lent = NGHTTP2_NV_FLAG_NONE;
     f->list = f->few;
     f->n = f->pool_cap = 0;
     if (n + 8 > sizeof f->few / sizeof f->few[0]) {
@@ -35,7 +37,7 @@ static void put(struct fields *f, struct slice name, struct slice value, bool ne
         .value = (uint8_t *)(uintptr_t)(value.n > 0 ? value.p : ""),
         .namelen = name.n,
         .valuelen = value.n,
-        .flags = never_index ? NGHTTP2_NV_FLAG_NO_INDEX : NGHTTP2_NV_FLAG_NONE,
+        .flags = f->lent | (never_index ? NGHTTP2_NV_FLAG_NO_INDEX : NGHTTP2_NV_FLAG_NONE),
     };
 }
 
@@ -53,6 +55,9 @@ static bool may_send(const struct field *field)
     }
     if (field->id == FIELD_TE && !slice_eq_nocase(field->value, SLICE("trailers"))) {
         return false;
+    }
+    if (field->sound) {
+        return true;
     }
     bool named = field->id != FIELD_OTHER || chars_is_lower_token(field->name); /* an interned name is sound */
     return named && chars_is_value(field->value);
@@ -252,6 +257,7 @@ struct h2_stream *h2_open(struct h2_session *s, const struct head *head, bool en
     return &st->pub;
 }
 
+/* An answer's head is packed at once: its texts then need not be copied to live until the end of the turn. */
 void h2_send_head(struct h2_stream *pub, const struct head *head, bool end)
 {
     struct h2_stream_impl *st = h2_impl(pub);
@@ -262,10 +268,12 @@ void h2_send_head(struct h2_stream *pub, const struct head *head, bool end)
     struct fields f;
     char status[3];
     fields_init(&f, head->n);
+    f.lent = NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE;
     put_status(&f, head, status);
     put_fields(&f, head);
     nghttp2_submit_headers(pub->session->ng, end ? NGHTTP2_FLAG_END_STREAM : NGHTTP2_FLAG_NONE, pub->id, NULL, f.list,
                            f.n, NULL);
+    h2_produce_control(pub->session);
     fields_fini(&f);
 }
 

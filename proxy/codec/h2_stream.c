@@ -24,6 +24,7 @@ struct h2_stream_impl *h2_stream_create(struct h2_session *s, int32_t id, struct
 void h2_stream_free(struct h2_stream_impl *st)
 {
     struct h2_session *s = st->pub.session;
+    s->heading = s->heading == st ? NULL : s->heading;
     list_remove(&st->pub.link);
     list_remove(&st->linger);
     list_remove(&st->all);

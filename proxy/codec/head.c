@@ -31,6 +31,12 @@ void head_add_id(struct head *h, enum head_field id, struct slice value)
     add(h, (struct field){.name = head_field_name(id), .value = value, .id = (uint16_t)id});
 }
 
+void head_add_sound(struct head *h, enum head_field id, struct slice name, struct slice value)
+{
+    struct slice text = id == FIELD_OTHER ? name : head_field_name(id);
+    add(h, (struct field){.name = text, .value = value, .id = (uint16_t)id, .sound = true});
+}
+
 /* An unknown name has id 0 and is told apart by its text; a known one by its id alone. */
 static bool is_field(const struct field *f, enum head_field id, struct slice name)
 {
@@ -69,6 +75,7 @@ static void set(struct head *h, enum head_field id, struct slice name, struct sl
     }
     unsigned at = (unsigned)(old - h->fields);
     h->fields[at].value = value;
+    h->fields[at].sound = false;
     remove_from(h, at + 1, id, name);
 }
 

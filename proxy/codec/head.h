@@ -44,6 +44,7 @@ struct field {
     struct slice value; /* no white space around it; no CR, LF, NUL */
     uint16_t id;        /* enum head_field */
     bool never_index;   /* HPACK: a secret */
+    bool sound;         /* a codec has read it: name and value need not be looked at again when they are sent */
 };
 
 enum http_version { HTTP_1_0 = 10, HTTP_1_1 = 11, HTTP_2 = 20 };
@@ -67,6 +68,8 @@ void head_init(struct head *h, struct arena *arena);
 /* Copies neither name nor value: both must live in the arena or longer. name must be lower case. */
 void head_add(struct head *h, struct slice name, struct slice value);
 void head_add_id(struct head *h, enum head_field id, struct slice value);
+/* For codecs: name and value have been checked, id is the name's. */
+void head_add_sound(struct head *h, enum head_field id, struct slice name, struct slice value);
 void head_set(struct head *h, struct slice name, struct slice value); /* replaces all of that name */
 void head_set_id(struct head *h, enum head_field id, struct slice value);
 const struct field *head_find(const struct head *h, struct slice name); /* first; name lower case */

@@ -22,7 +22,6 @@ struct connection {
     char *sni;             /* behind view.sni */
     int64_t bucket_us, budget_us; /* requests_per_second */
     struct connection_view view;
-    struct transport_info *info; /* of a raw session's transport */
 };
 
 static unsigned slot(const struct connection *c)
@@ -36,7 +35,10 @@ static void connection_free(void *p)
     listener_conf_unref(&c->view.listener);
     mem_free(c->sni);
     mem_free(c->original);
-    transport_info_unref(&c->info);
+    if (c->state == CONNECTION_RAW) { /* its own reference: a session outlives its transport */
+        struct transport_info *info = (struct transport_info *)(uintptr_t)c->view.info;
+        transport_info_unref(&info);
+    }
     mem_free(c);
 }
 
@@ -144,8 +146,7 @@ static void connection_start(struct connection *c)
         return;
     case CHAIN_TCP:
         c->state = CONNECTION_RAW;
-        c->info = transport_info_ref(c->transport->info);
-        c->view.info = c->info;
+        c->view.info = transport_info_ref(c->transport->info);
         struct transport *t = c->transport;
         c->transport = NULL;
         d->options.events->on_raw(d->options.ctx, c, &c->view, &t);

@@ -12,6 +12,9 @@ static void enter(struct h1_server *c, enum h1_server_state next)
 {
     uint32_t wait_ms = 0;
     assert(c->state != H1S_ENDED);
+    if (c->state == H1S_DISCARD) {
+        mem_free(c->discard);
+    }
     c->state = next;
     switch (next) {
     case H1S_IDLE:
@@ -174,7 +177,7 @@ static void discard(struct h1_server *c)
     struct arena *arena = arena_create(0);
     buf_init(&junk);
     head_init(&trailers, arena);
-    enum h1_result r = h1_body_read(&c->discard, &c->t->in, &junk, c->discard_left, &trailers, &err);
+    enum h1_result r = h1_body_read(c->discard, &c->t->in, &junk, c->discard_left, &trailers, &err);
     c->discard_left -= junk.len;
     buf_fini(&junk);
     arena_destroy(&arena);
@@ -203,7 +206,8 @@ void h1_server_released(struct h1_server *c, struct h1_request *q)
         next_request(c);
     } else {
         size_t limit = h1_server_discard_limit(c);
-        c->discard = q->body;
+        c->discard = mem_alloc(sizeof *c->discard);
+        *c->discard = q->body;
         c->discard_left = q->discarded < limit ? limit - q->discarded : 0;
         enter(c, H1S_DISCARD);
         loop_deliver(c->loop, &c->turn);

@@ -16,6 +16,7 @@ struct h1_request;
 struct h1_server {
     struct server_side side; /* first */
     enum h1_server_state state;
+    unsigned requests;
     struct transport *t; /* NULL once it has gone */
     struct loop *loop;
     const struct http_server_config *config;
@@ -23,14 +24,15 @@ struct h1_server {
     void *ctx;
     union {
         struct h1_parser parser; /* in H1S_IDLE and H1S_HEAD */
-        struct h1_body discard;  /* in H1S_DISCARD */
+        struct {                 /* in H1S_DISCARD */
+            struct h1_body *discard;
+            size_t discard_left;
+        };
     };
     struct arena *arena; /* of the head being read */
     struct head *head;
     struct h1_request *request; /* in H1S_STREAM */
-    size_t discard_left;
     size_t in_limit; /* body bytes the owner has not taken */
-    unsigned requests;
     unsigned refs; /* the connection itself, and a stream until its release: stream.info lives here */
     bool draining;
     bool silent; /* the owner ended it and hears nothing */

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "proxy/http/h2_link.h"
 
+enum { REST_MS = 200 };        /* without a stream */
 enum { DRAIN_STEP_MS = 1000 }; /* between the steps, unless the peer answers our PING sooner */
 
 struct h2_server {
@@ -14,6 +15,7 @@ struct h2_server {
     void *ctx;
     struct timer timer; /* idle, or the drain's second step */
     unsigned requests;
+    bool rested; /* the timer is the idle timeout's */
     enum { SERVING, DRAINING, LAST_STREAMS } state;
 };
 
@@ -24,9 +26,20 @@ static struct h2_server *of_link(struct h2_link *link)
 
 static void wait_idle(struct h2_server *c)
 {
-    if (c->state == SERVING && c->link.n == 0 && c->config->idle_timeout_ms != 0) {
+    uint32_t limit = c->config->idle_timeout_ms;
+    if (c->state == SERVING && c->link.n == 0) {
+        c->rested = limit != 0 && limit <= REST_MS;
         timer_cancel(&c->timer);
-        timer_set_in(&c->timer, c->config->idle_timeout_ms);
+        timer_set_in(&c->timer, c->rested ? limit : REST_MS);
+    }
+}
+
+static void rest(struct h2_server *c)
+{
+    c->rested = true;
+    h2_rest(c->link.session);
+    if (c->config->idle_timeout_ms != 0) {
+        timer_set_in(&c->timer, c->config->idle_timeout_ms - REST_MS);
     }
 }
 
@@ -58,6 +71,8 @@ static void on_timer(struct timer *timer)
     struct h2_server *c = container_of(timer, struct h2_server, timer);
     if (c->state == DRAINING) {
         finish_drain(c);
+    } else if (c->state == SERVING && c->link.n == 0 && !c->link.over && !c->rested) {
+        rest(c);
     } else if (c->state == SERVING && c->link.n == 0 && !c->link.over) {
         struct err none = {.kind = ERR_NONE};
         h2_goaway_now(c->link.session, 0);

@@ -8,7 +8,6 @@ static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 enum { PREFACE_LEN = sizeof preface - 1, PREFACE_ENOUGH = 4 };
 
 struct http_server {
-    const struct http_server_config *config;
     const struct http_server_events *events;
     void *ctx;
     struct loop *loop;
@@ -19,6 +18,7 @@ struct http_server {
 
 struct sniffing {
     struct http_server *c;
+    const struct http_server_config *config;
     struct transport *transport;
     struct timer timer;
     bool begun; /* a byte has come: the clock of a head runs */
@@ -89,9 +89,9 @@ static struct transport *end_sniffing(struct http_server *c)
     return t;
 }
 
-static void server_start(struct http_server *c, struct transport *t, bool h2)
+static void server_start(struct http_server *c, const struct http_server_config *config, struct transport *t, bool h2)
 {
-    c->side = h2 ? h2_server_create(t, c->config, &side_events, c) : h1_server_create(t, c->config, &side_events, c);
+    c->side = h2 ? h2_server_create(t, config, &side_events, c) : h1_server_create(t, config, &side_events, c);
     if (c->draining) {
         c->side->ops->drain(c->side);
     }
@@ -121,9 +121,9 @@ static void on_open(void *ctx)
 {
     struct sniffing *s = ctx;
     struct http_server *c = s->c;
-    enum choice choice = choose(c->config, s->transport); /* the handshake has settled the protocol */
+    enum choice choice = choose(s->config, s->transport); /* the handshake has settled the protocol */
     if (choice != CHOICE_NONE) {
-        server_start(c, end_sniffing(c), choice == CHOICE_2);
+        server_start(c, s->config, end_sniffing(c), choice == CHOICE_2);
     }
 }
 
@@ -134,12 +134,12 @@ static void on_readable(void *ctx)
     char first[PREFACE_ENOUGH];
     size_t n = buf_copy_out(&s->transport->in, 0, first, sizeof first);
     if (memcmp(first, preface, n) != 0 || s->transport->in_eof) {
-        server_start(c, end_sniffing(c), false);
+        server_start(c, s->config, end_sniffing(c), false);
     } else if (n == sizeof first) {
-        server_start(c, end_sniffing(c), true);
-    } else if (!s->begun && c->config->request_headers_timeout_ms != 0) {
+        server_start(c, s->config, end_sniffing(c), true);
+    } else if (!s->begun && s->config->request_headers_timeout_ms != 0) {
         s->begun = true;
-        timer_set_in(&s->timer, c->config->request_headers_timeout_ms);
+        timer_set_in(&s->timer, s->config->request_headers_timeout_ms);
     }
 }
 
@@ -167,15 +167,16 @@ static void on_sniff_timeout(struct timer *timer)
     on_side_closed(c);
 }
 
-static void sniff(struct http_server *c, struct transport *t)
+static void sniff(struct http_server *c, const struct http_server_config *config, struct transport *t)
 {
     struct sniffing *s = mem_alloc(sizeof *s);
     s->c = c;
+    s->config = config;
     s->transport = t;
     c->sniffing = s;
     timer_init(&s->timer, c->loop, on_sniff_timeout);
-    if (c->config->idle_timeout_ms != 0) {
-        timer_set_in(&s->timer, c->config->idle_timeout_ms);
+    if (s->config->idle_timeout_ms != 0) {
+        timer_set_in(&s->timer, s->config->idle_timeout_ms);
     }
     transport_own(t, &sniff_events, s);
 }
@@ -191,15 +192,14 @@ struct http_server *http_server_create(struct transport **t, const struct http_s
     if (config->lingering_ms != 0) {
         mine->linger_ms = config->lingering_ms;
     }
-    c->config = config;
     c->events = events;
     c->ctx = ctx;
     c->loop = mine->loop;
     enum choice choice = mine->open ? choose(config, mine) : CHOICE_NONE;
     if (choice == CHOICE_NONE) {
-        sniff(c, mine);
+        sniff(c, config, mine);
     } else {
-        server_start(c, mine, choice == CHOICE_2);
+        server_start(c, config, mine, choice == CHOICE_2);
     }
     return c;
 }

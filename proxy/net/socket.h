@@ -18,13 +18,13 @@ struct socket_transport {
     int fd;
     struct event read_event;
     struct event *write_event; /* made when it is first needed: most sockets never wait for room */
-    bool reading, write_armed; /* in libevent */
     struct hangup_watch hangup;
     struct buf out;
     struct loop_task deliver, flush;
     struct socket_way *way;   /* while connecting or lingering */
-    bool finishing, finished; /* shutdown(SHUT_WR) is asked for, is done */
-    bool was_full;            /* on_writable is owed */
+    bool reading, write_armed; /* in libevent */
+    bool finishing, finished;  /* shutdown(SHUT_WR) is asked for, is done */
+    bool was_full;             /* on_writable is owed */
     int write_errno;          /* sending has failed; what has arrived is still read */
     int fatal_errno;          /* told by the next deliver */
 };

@@ -1,5 +1,6 @@
 """CPU, system calls and latency of HTTP requests."""
 import json
+import os
 import re
 import subprocess
 
@@ -105,6 +106,39 @@ def cases(bench, names, features=False):
 def memory(bench):
     """After load, with 1,000 routes of which the last but one thousandth is used; the peers that can rewrite a path."""
     run_case(bench, "h1-1k", path="/r/999", routes=1000)
+
+
+def routes(bench):
+    """One route of 1 against any of 75,000: the same requests, Egret only (the others' tables are not built for it)."""
+    import random
+    count, few, many = max(1000, int(20000 * bench.opt.scale)), 1, 75000
+    pick, urls = random.Random(7), os.path.join(bench.dir, "urls")
+    running, cost, failed = {}, {few: [], many: []}, set()
+    for n in cost:
+        r = running[n] = Running(bench, "egret", Case(routes=n))
+        if r.why:
+            print(f"  {n} routes: not measured: {r.why}")
+            return
+    for i in range(bench.opt.rounds + 1):
+        for n, r in running.items():
+            with open(f"{urls}-{n}", "w") as f:
+                f.writelines(f"http://127.0.0.1:{r.port}/r/{pick.randrange(n)}\n" for _ in range(4000))
+            work = lambda n=n: h2load_list(f"{urls}-{n}", count)  # noqa: E731
+            measured(r, work, count, cost[n] if i else [], failed, n)  # the first one warms
+    print(f"\nroutes: CPU µs a request (HTTP/1.1, 1 KB), any of the table's, {bench.opt.rounds} rounds of {count}")
+    for n, values in cost.items():
+        print(f"  {n:6} routes " + ("failed: no figure" if n in failed else system.spread(values)))
+    if not failed:
+        ratio = [a / b for a, b in zip(cost[many], cost[few])]
+        print(f"  {many} to {few}: {system.spread(ratio, 3)}")
+    bench.procs.end([r.proc for r in running.values()])
+
+
+def h2load_list(path, count):
+    out = subprocess.run(["taskset", "-c", str(LOAD_CPU), "h2load", *LOADS["h1"], "-n", str(count), "-i", path],
+                         capture_output=True, text=True, timeout=300).stdout
+    m = re.search(r"status codes: (\d+) 2xx", out)
+    return bool(m) and int(m.group(1)) == count, out
 
 
 def latency(bench):

@@ -86,6 +86,23 @@ static void a_pool_block_goes_back_without_its_size(void **state)
     pool_trim();
 }
 
+static void a_page_rests_while_it_is_empty(void **state)
+{
+    (void)state;
+    unsigned char *page = page_take();
+    assert_true(page_rest(page));
+    page[PAGE_BYTES - 1] = 7;
+    assert_false(page_rest(page));
+    assert_int_equal(page[PAGE_BYTES - 1], 7);
+    page_give(page);
+    unsigned char *again = page_take();
+    assert_ptr_equal(again, page);
+    for (size_t i = 0; i < PAGE_BYTES; i++) {
+        assert_int_equal(again[i], 0);
+    }
+    page_give(again);
+}
+
 static void an_error_is_kept_only_where_there_is_one(void **state)
 {
     (void)state;
@@ -239,6 +256,7 @@ int main(void)
         cmocka_unit_test(a_small_first_block_still_holds_the_arena),
         cmocka_unit_test(a_pool_takes_back_what_it_gave),
         cmocka_unit_test(a_pool_block_goes_back_without_its_size),
+        cmocka_unit_test(a_page_rests_while_it_is_empty),
         cmocka_unit_test(an_error_is_kept_only_where_there_is_one),
         cmocka_unit_test(a_map_keeps_order_and_frees_what_it_owns),
         cmocka_unit_test(a_map_of_colliding_neighbours_loses_nothing_when_others_go),

@@ -157,6 +157,7 @@ static void a_request_and_its_answer_cross_with_bodies_and_trailers(void **state
         h2_release(&s);
         h2_release(&c);
         assert_int_equal(h2_open_streams(p->client) + h2_open_streams(p->server), 0);
+        assert_true(h2_rest(p->server)); /* and the next round finds it as good as before */
     }
 }
 
