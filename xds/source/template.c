@@ -14,6 +14,33 @@ struct names {
 
 /* ---- may it be served? ---- */
 
+static int hex(char c)
+{
+    c = ascii_lower(c);
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* The byte at text.p[*i], decoded; steps over it. */
+static char take_byte(struct slice text, size_t *i, bool query)
+{
+    int high = text.p[*i] == '%' && *i + 2 < text.n ? hex(text.p[*i + 1]) : -1;
+    int low = high < 0 ? -1 : hex(text.p[*i + 2]);
+    char c = text.p[*i];
+    *i += low < 0 ? 1 : 3;
+    return low >= 0 ? (char)(high * 16 + low) : query && c == '+' ? ' ' : c;
+}
+
+static bool same_name(struct slice a, struct slice b)
+{
+    size_t i = 0, k = 0;
+    while (i < a.n && k < b.n) {
+        if (ascii_lower(take_byte(a, &i, true)) != ascii_lower(take_byte(b, &k, true))) {
+            return false;
+        }
+    }
+    return i == a.n && k == b.n;
+}
+
 static const char *check_braces(struct slice text)
 {
     bool open = false;
@@ -130,7 +157,7 @@ const char *template_check(const char *text)
     while (why == NULL && next_pair(&query, &name, &value)) {
         why = check_pair(name, value, &names);
         for (size_t i = 0; i < n && why == NULL; i++) {
-            why = slice_eq_nocase(seen[i], name) ? "the path asks for one query parameter twice" : NULL;
+            why = same_name(seen[i], name) ? "the path asks for one query parameter twice" : NULL;
         }
         seen[n < TEXT_MAX / 2 - 1 ? n++ : n] = name;
     }
@@ -139,23 +166,11 @@ const char *template_check(const char *text)
 
 /* ---- is it another's twin? ---- */
 
-static int hex(char c)
-{
-    c = ascii_lower(c);
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* Decoded and in lower case; what would look like something else stays escaped. */
 static void add_canonical(struct strbuf *out, struct slice text, bool query)
 {
-    for (size_t i = 0; i < text.n; i++) {
-        int high = text.p[i] == '%' && i + 2 < text.n ? hex(text.p[i + 1]) : -1;
-        int low = high < 0 ? -1 : hex(text.p[i + 2]);
-        char c = low < 0 ? text.p[i] : (char)(high * 16 + low);
-        i += low < 0 ? 0 : 2;
-        if (query && low < 0 && c == '+') {
-            c = ' ';
-        }
+    for (size_t i = 0; i < text.n;) {
+        char c = take_byte(text, &i, query);
         if (memchr("/%{}&=?", c, 7) != NULL) {
             strbuf_printf(out, "%%%02x", (unsigned)(unsigned char)c);
         } else {

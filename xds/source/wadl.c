@@ -93,7 +93,7 @@ static bool read_open(struct reader *r, struct err *err)
     r->seen_root = true;
     const char *path = r->depth == 0 ? NULL : r->open[r->depth - 1].path;
     if (slice_eq(name, SLICE("resources"))) {
-        path = "";
+        path = "/";
     } else if (slice_eq(name, SLICE("resource")) && path != NULL) {
         path = join(r, path, attribute(r, "path"));
         if (attribute(r, "type").p != NULL) {
