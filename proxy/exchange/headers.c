@@ -91,6 +91,29 @@ static struct slice make_uuid(struct request *r)
     return slice_make(text, LEN);
 }
 
+/* What proxies of one trust tell each other. From outside nobody may say it; that a request came from inside, nobody. */
+static void remove_claims(struct request *r)
+{
+    static const char *const claims[] = {
+        "x-envoy-decorator-operation", "x-envoy-downstream-service-cluster", "x-envoy-downstream-service-node",
+        "x-envoy-expected-rq-timeout-ms", "x-envoy-force-trace", "x-envoy-hedge-on-per-try-timeout", "x-envoy-ip-tags",
+        "x-envoy-max-retries", "x-envoy-original-host", "x-envoy-original-path", "x-envoy-original-url",
+        "x-envoy-retriable-header-names", "x-envoy-retriable-status-codes", "x-envoy-retry-grpc-on", "x-envoy-retry-on",
+        "x-envoy-upstream-alt-stat-name", "x-envoy-upstream-rq-per-try-timeout-ms",
+        "x-envoy-upstream-rq-timeout-alt-response", "x-envoy-upstream-rq-timeout-ms"};
+    bool any = false;
+    for (unsigned i = 0; i < r->head->n && !any; i++) {
+        any = slice_starts_with(r->head->fields[i].name, SLICE("x-envoy-"));
+    }
+    if (!any) {
+        return;
+    }
+    head_remove(r->head, SLICE("x-envoy-internal"));
+    for (size_t i = 0; r->hcm->use_remote_address && i < ARRAY_LEN(claims); i++) {
+        head_remove(r->head, slice_of(claims[i]));
+    }
+}
+
 static void add_forwarded(struct request *r)
 {
     struct head *h = r->head;
@@ -102,6 +125,9 @@ static void add_forwarded(struct request *r)
         struct slice before = head_joined(h, SLICE("x-forwarded-for"), &present);
         char *value = arena_printf(h->arena, "%.*s%s%s", SLICE_ARG(before), before.n > 0 ? "," : "", addr_ip_text(peer, text));
         head_set_id(h, FIELD_X_FORWARDED_FOR, slice_of(value));
+    }
+    if (r->hcm->use_remote_address) {
+        head_set(h, SLICE("x-envoy-external-address"), arena_slice(h->arena, slice_of(addr_ip_text(peer, text))));
     }
     if (r->hcm->use_remote_address || head_find_id(h, FIELD_X_FORWARDED_PROTO) == NULL) {
         head_set_id(h, FIELD_X_FORWARDED_PROTO, r->host.downstream->tls != NULL ? SLICE("https") : SLICE("http"));
@@ -132,8 +158,10 @@ static void strip_port(struct request *r)
     if (port.n > 0 && (r->hcm->strip_any_host_port || (r->hcm->strip_matching_host_port && matching))) {
         h->authority = route_host_of(h->authority);
     }
-    if (r->hcm->strip_trailing_host_dot && slice_ends_with(h->authority, SLICE("."))) {
-        h->authority.n--;
+    struct slice host = route_host_of(h->authority);
+    if (r->hcm->strip_trailing_host_dot && slice_ends_with(host, SLICE("."))) {
+        struct slice rest = slice_from(h->authority, host.n);
+        h->authority = slice_of(arena_printf(h->arena, "%.*s%.*s", SLICE_ARG(slice_sub(host, 0, host.n - 1)), SLICE_ARG(rest)));
     }
 }
 
@@ -181,6 +209,7 @@ bool headers_prepare_request(struct request *r)
         return false;
     }
     strip_port(r);
+    remove_claims(r);
     add_forwarded(r);
     headers_client_cert(r);
     return normalise_path(r);
@@ -202,6 +231,10 @@ static void rewrite_host(struct request *r)
     }
     if (r->forward->append_x_forwarded_host) {
         head_add_id(r->head, FIELD_X_FORWARDED_HOST, r->head->authority);
+    }
+    bool by_weight = r->route.weighted != NULL && r->route.weighted->host_rewrite.n > 0; /* Envoy is silent about it then */
+    if (!r->hcm->suppress_envoy_headers && !by_weight) {
+        head_set(r->head, SLICE("x-envoy-original-host"), r->head->authority);
     }
     r->head->authority = host;
 }

@@ -6,14 +6,36 @@ static struct slice find_header(const void *ctx, struct slice name, bool *presen
     return head_joined(ctx, name, present);
 }
 
+static struct slice find_line(const void *ctx, struct slice name, size_t index, bool *present)
+{
+    const struct head *head = ctx;
+    for (unsigned i = 0; i < head->n; i++) {
+        if (slice_eq(head->fields[i].name, name) && index-- == 0) {
+            *present = true;
+            return head->fields[i].value;
+        }
+    }
+    *present = false;
+    return SLICE_NONE;
+}
+
+/* What a proxy before us says of the client's side counts; at the edge add_forwarded has put our own word there. */
+static struct slice scheme_of(const struct request *r)
+{
+    struct slice forwarded = head_value_id(r->head, FIELD_X_FORWARDED_PROTO);
+    bool known = slice_eq_nocase(forwarded, SLICE("https")) || slice_eq_nocase(forwarded, SLICE("http"));
+    return known ? forwarded : r->head->scheme;
+}
+
 static struct route_request request_view(const struct request *r)
 {
     return (struct route_request){
-        .scheme = r->head->scheme,
+        .scheme = scheme_of(r),
         .method = r->head->method,
         .authority = r->head->authority,
         .path = r->head->path,
         .header = find_header,
+        .header_line = find_line,
         .ctx = r->head,
     };
 }

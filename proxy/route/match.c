@@ -103,6 +103,29 @@ static bool parse_i64(struct slice s, int64_t *out)
     return true;
 }
 
+static enum match_result test_value(const struct header_match *m, struct slice value, struct regex_scratch *scratch)
+{
+    const struct header_match_conf *c = m->conf;
+    if (c->kind == HEADER_MATCH_STRING) {
+        return string_match_test(&m->string, value, scratch);
+    }
+    int64_t number;
+    return parse_i64(value, &number) && number >= c->range_start && number < c->range_end ? MATCH_YES : MATCH_NO;
+}
+
+/* Each line of that name for itself: a second one hides nothing from a rule, and joins nothing to it. */
+static enum match_result test_lines(const struct header_match *m, const struct route_request *req,
+                                    struct regex_scratch *scratch)
+{
+    bool more = true;
+    enum match_result r = MATCH_NO;
+    for (size_t i = 0; r == MATCH_NO && more; i++) {
+        struct slice value = req->header_line(req->ctx, m->conf->name, i, &more);
+        r = more ? test_value(m, value, scratch) : MATCH_NO;
+    }
+    return r;
+}
+
 enum match_result header_match_test(const struct header_match *m, const struct route_request *req,
                                     struct regex_scratch *scratch)
 {
@@ -119,18 +142,12 @@ enum match_result header_match_test(const struct header_match *m, const struct r
     if (!present) {
         value = SLICE_NONE;
     }
-    bool holds;
-    if (c->kind == HEADER_MATCH_RANGE) {
-        int64_t number;
-        holds = parse_i64(value, &number) && number >= c->range_start && number < c->range_end;
-    } else {
-        enum match_result r = string_match_test(&m->string, value, scratch);
-        if (r == MATCH_LIMIT) {
-            return r;
-        }
-        holds = r == MATCH_YES;
+    bool lines = present && req->header_line != NULL && c->name.p[0] != ':' && !slice_eq(c->name, SLICE("host"));
+    enum match_result r = lines ? test_lines(m, req, scratch) : test_value(m, value, scratch);
+    if (r == MATCH_LIMIT) {
+        return r;
     }
-    return holds != c->invert ? MATCH_YES : MATCH_NO;
+    return (r == MATCH_YES) != c->invert ? MATCH_YES : MATCH_NO;
 }
 
 bool query_match_compile(const struct query_match_conf *conf, struct arena *arena, struct query_match *out,

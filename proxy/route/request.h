@@ -14,6 +14,8 @@ struct route_request {
     struct slice path;      /* with query; empty for CONNECT */
     /* Value of the header `name_lower`, several ones joined with ","; *present says whether there was any. */
     struct slice (*header)(const void *ctx, struct slice name_lower, bool *present);
+    /* The value of the index-th line of that name; *present: there is such a line. NULL: `header` says it all. */
+    struct slice (*header_line)(const void *ctx, struct slice name_lower, size_t index, bool *present);
     const void *ctx;
     bool internal; /* the caller is on this side of the trust boundary: VHOST_TLS_EXTERNAL_ONLY lets it pass */
 };
