@@ -61,6 +61,7 @@ static bool covers(const struct catalog_subscription *s, const struct catalog_ap
     return false;
 }
 
+/* By its whole name, else by its id: the service's own before a workspace's. */
 static const struct catalog_subscription *find_subscription(const struct explain *e)
 {
     const char *id = e->request->key_id;
@@ -68,6 +69,10 @@ static const struct catalog_subscription *find_subscription(const struct explain
     for (size_t i = 0; s == NULL && i < e->c->subscriptions.n; i++) {
         const struct catalog_subscription *x = e->c->subscriptions.items[i];
         s = strcasecmp(x->id, id) == 0 && x->workspace[0] == '\0' ? x : NULL;
+    }
+    for (size_t i = 0; s == NULL && i < e->c->subscriptions.n; i++) {
+        const struct catalog_subscription *x = e->c->subscriptions.items[i];
+        s = strcasecmp(x->id, id) == 0 ? x : NULL;
     }
     return s;
 }
@@ -210,7 +215,7 @@ static void walk_section(struct explain *e, enum policy_section section, size_t 
         row(e, what, step_name(in), "%s:%u%s%s", catalog_program_file(p, in), catalog_program_line(p, in),
             in->reason == NULL ? "" : ": ", in->reason == NULL ? "" : in->reason);
         if (in->message != NULL) {
-            struct inside inside = {what, catalog_program_file(p, in), catalog_program_line(p, in) - in->line};
+            const struct inside inside = {what, catalog_program_file(p, in), catalog_program_line(p, in) - in->line};
             tell_inside(e, &in->message->base, &inside, 0);
         }
     }

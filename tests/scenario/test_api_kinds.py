@@ -6,6 +6,7 @@ import os
 import re
 import socket
 import ssl
+import urllib.parse
 
 import pytest
 
@@ -275,3 +276,15 @@ def test_a_workspaces_keys_open_that_workspace_only(kinds):
     assert scopes(kinds, "/spaces/a/items", key="chat-only") == 401
     record = kinds.record(lambda r: r.get("apimSubscriptionId") == "gold")
     assert (record["apiId"], record["productId"]) == ("orders", "gold")
+
+
+def test_route_explain_follows_a_workspaces_key_through_its_policies(kinds):
+    def asked(key, path="/spaces/a/items"):
+        return [(r["what"], r["is"], r["why"]) for r in kinds.get("/explain/GET/" + urllib.parse.quote(path, safe="") + "/" + key)]
+    rows = asked("gold")
+    assert ("product", "workspaces/team a/products/gold", "the scope of the key") in rows
+    steps = [why for what, _, why in rows if what == "inbound step"]
+    assert steps == [f"{f}:2" if f else "policy.xml:1" for f in (
+        "", "workspaces/Team A/policy.xml", "workspaces/Team A/products/gold/policy.xml", "workspaces/Team A/apis/orders/policy.xml")]
+    assert rows[-1][:2] == ("answer", "backend")
+    assert asked("team", "/spaces/b/items")[-1][:2] == ("answer", "401") and asked("team")[-1][1] == "backend"

@@ -145,9 +145,10 @@ static bool next_pair(struct slice *query, struct slice *name, struct slice *val
 const char *template_check(const char *text)
 {
     struct slice query = slice_of(text), path, name, value;
-    struct names names = {.n = 0};
+    struct names names; /* large, and not to be cleared for each of many thousand operations */
     struct slice seen[TEXT_MAX / 2];
     size_t n = 0;
+    names.n = 0;
     if (query.n > TEXT_MAX) {
         return "the path is longer than 1000 bytes";
     }
