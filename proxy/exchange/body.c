@@ -76,6 +76,19 @@ bool body_begin_request(struct request *r)
     return true;
 }
 
+/* An answer that has begun cannot be taken back: its stream is cut. */
+static void fail_request(struct request *r, const struct err *err)
+{
+    if (r->state < REQUEST_RESPONSE) {
+        r->late_head = NULL;
+        apim_fail_body(&r->host, r->host.request_stages, err, true);
+        return;
+    }
+    r->record.details = SLICE("request_body_policy_failed");
+    stream_release(&r->up);
+    stream_reset(r->down, STREAM_INTERNAL_ERROR);
+}
+
 static bool pump_request_once(struct request *r)
 {
     struct body_chain *chain = r->host.request_stages;
@@ -91,7 +104,7 @@ static bool pump_request_once(struct request *r)
     }
     if (!ok) {
         buf_fini(&made);
-        apim_fail_body(&r->host, chain, &err, true);
+        fail_request(r, &err);
         return false;
     }
     if (!r->up_head_sent && (!buf_is_empty(&made) || chain->over)) {

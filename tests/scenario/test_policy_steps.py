@@ -30,6 +30,7 @@ DOCUMENTS = {
                             outbound="<set-body>a b</set-body><find-and-replace from='b' to='c'/>"),
     "replace-error": document("<ip-filter action='forbid'><address>127.0.0.1</address></ip-filter>",
                               on_error="<find-and-replace from='statusCode' to='code'/>"),
+    "grows": document(f"<find-and-replace from='x' to='{'x' * 4000}'/><find-and-replace from='x' to='{'x' * 4000}'/>"),
     "urls": document("<redirect-content-urls/>", outbound="<redirect-content-urls/>"),
     "jsonp": document(outbound="<jsonp callback-parameter-name='cb'/>"),
     "to-xml": document(outbound=TO_XML),
@@ -226,6 +227,29 @@ def test_a_body_that_cannot_be_converted_fails_before_the_answer_begins(chain):
     status, _, body, _ = post(chain, "to-xml-up", "@" + chain.path("upload"))
     assert status == 413 and json.loads(body)["message"] == "the body is larger than 2097152 bytes, which is what json-to-xml may hold"
     assert len(chain.internal.requests) == before
+    assert chain.call("/plain/items/7")[0] == 200
+
+
+def test_a_request_that_grows_without_end_is_cut_even_when_its_answer_has_begun(chain):
+    assert post(chain, "grows", "xxxx")[0] == 413
+    server = socket.create_server((INTERNAL, 0))
+    chain.artifacts.api("grows", f"http://{INTERNAL}:{server.getsockname()[1]}/base", (("post", "/items/{id}", "post"),))
+    wait_for(lambda: f"{INTERNAL}:{server.getsockname()[1]}" in chain.admin_text("/clusters")[1], "the edit")
+    s = socket.create_connection(("127.0.0.1", chain.ports["app"][0]), 10)
+    s.sendall(f"POST /grows/items/7 HTTP/1.1\r\nHost: 127.0.0.1\r\nOcp-Apim-Subscription-Key: {chain.key()}\r\n"
+              "Content-Length: 100000\r\n\r\n".encode() + b"a" * 5000)
+    backend, _ = server.accept()
+    assert backend.recv(65536).startswith(b"POST /base/items/7")
+    backend.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nearly")  # more is announced than comes
+    got = b""
+    while b"early" not in got:
+        got += s.recv(65536)
+    s.sendall(b"x" * 5000)
+    while data := s.recv(65536):
+        got += data
+    assert got.startswith(b"HTTP/1.1 200 OK") and got.endswith(b"early")  # cut, and said so by its length
+    for one in (s, backend, server):
+        one.close()
     assert chain.call("/plain/items/7")[0] == 200
 
 
