@@ -41,10 +41,18 @@ struct apim_credential {
     struct apim_value value;
 };
 
+enum apim_http { APIM_HTTP1, APIM_HTTP2, APIM_HTTP2_OR_1 };
+struct apim_proxied { /* the way through an HTTP proxy */
+    struct slice proxy, cluster;
+    enum apim_http http;
+};
+
 struct apim_backend {
     struct slice name, cluster, base_path, authority, url, closed;
     const struct apim_credential *headers, *query;
     size_t n_headers, n_query;
+    const struct apim_proxied *proxied;
+    size_t n_proxied;
     struct slice other_cluster[2]; /* for APIM_HTTP2, APIM_HTTP2_OR_1; empty: the same */
 };
 
@@ -87,6 +95,7 @@ enum apim_op {
     APIM_OP_JSONP,
     APIM_OP_TO_XML,
     APIM_OP_TO_JSON,
+    APIM_OP_PROXY,
 };
 enum apim_section { APIM_INBOUND, APIM_BACKEND, APIM_OUTBOUND, APIM_ON_ERROR, APIM_SECTIONS };
 enum apim_exists { APIM_OVERRIDE, APIM_SKIP, APIM_APPEND, APIM_DELETE };
@@ -154,7 +163,6 @@ struct apim_enter { /* limit-concurrency */
 };
 enum { APIM_HELD_MAX = 8 }; /* of them around one place */
 
-enum apim_http { APIM_HTTP1, APIM_HTTP2, APIM_HTTP2_OR_1 };
 struct apim_forward {
     uint32_t timeout_ms; /* until the response's head */
     enum apim_http http;
@@ -188,7 +196,7 @@ struct apim_instruction {
         struct apim_enter enter;     /* ENTER */
         struct apim_mock mock;       /* MOCK */
         struct apim_to_json to_json; /* TO_JSON */
-        struct slice text; /* SET_BACKEND: resource name; CLOSED: reason; SET_METHOD: method; NOTE: policy; JSONP: parameter */
+        struct slice text; /* SET_BACKEND: resource name; CLOSED: reason; SET_METHOD: method; NOTE: policy; JSONP: parameter; PROXY: address */
         struct {             /* SET_STATUS */
             unsigned code;
             struct slice reason;

@@ -190,6 +190,25 @@ static bool read_credentials(struct reader *r, const char *field, Egret__Apim__V
     return true;
 }
 
+static bool read_proxied(struct reader *r, const Egret__Apim__V1__Backend *m, struct apim_backend *b)
+{
+    static const enum apim_http versions[] = {APIM_HTTP1, APIM_HTTP2, APIM_HTTP2_OR_1};
+    struct apim_proxied *all = read_list(r, m->n_proxied, sizeof *all);
+    for (size_t i = 0; i < m->n_proxied; i++) {
+        const Egret__Apim__V1__ProxiedCluster *p = m->proxied[i];
+        size_t mark = read_push_at(r, "proxied", i);
+        if (p->proxy[0] == '\0' || p->cluster[0] == '\0') {
+            return read_required(r, p->proxy[0] == '\0' ? "proxy" : "cluster");
+        }
+        all[i] = (struct apim_proxied){read_text(r, p->proxy), read_text(r, p->cluster), versions[p->version]};
+        read_need(r, TYPE_CLUSTER, all[i].cluster);
+        read_pop(r, mark);
+    }
+    b->proxied = all;
+    b->n_proxied = m->n_proxied;
+    return true;
+}
+
 struct apim_object *apim_backend_create(struct reader *r, const Egret__Apim__V1__Backend *m)
 {
     struct apim_object *o = apim_object_create(r, m->name);
@@ -214,7 +233,7 @@ struct apim_object *apim_backend_create(struct reader *r, const Egret__Apim__V1_
         need_named(r, TYPE_CLUSTER, m->http2_cluster);
         need_named(r, TYPE_CLUSTER, m->http2_or_1_cluster);
     }
-    if (!read_header_value(r, "base_path", m->base_path, &b->base_path) ||
+    if (!read_proxied(r, m, b) || !read_header_value(r, "base_path", m->base_path, &b->base_path) ||
         !read_header_value(r, "authority", m->authority, &b->authority) ||
         !read_credentials(r, "headers", m->headers, m->n_headers, &b->headers) ||
         !read_credentials(r, "query", m->query, m->n_query, &b->query)) {

@@ -143,6 +143,10 @@ bool apim_step_read(struct reader *r, const Egret__Apim__V1__Instruction *m, str
                                              .consider_accept = m->xml_to_json->consider_accept != 0,
                                              .always_array = m->xml_to_json->always_array != 0};
         return true;
+    case EGRET__APIM__V1__INSTRUCTION__OP_USE_PROXY:
+        out->op = APIM_OP_PROXY;
+        out->text = read_text(r, m->use_proxy->address);
+        return out->text.n > 0 || read_required(r, "use_proxy.address");
     default: /* one that this version does not know: running the rest without it would change what the document says */
         return read_fail(r, NULL, ERR_UNSUPPORTED, "unknown instruction (line %u of the policy)", m->line);
     }

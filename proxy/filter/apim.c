@@ -49,6 +49,15 @@ static bool backend_path(struct filter_host *host, const struct apim_backend *ba
 static struct slice cluster_of(const struct apim_call *call)
 {
     enum apim_http http = call->forward == NULL ? APIM_HTTP1 : call->forward->http;
+    for (size_t i = 0; call->proxy.n > 0 && i < call->backend->n_proxied; i++) {
+        const struct apim_proxied *p = &call->backend->proxied[i];
+        if (p->http == http && slice_eq(p->proxy, call->proxy)) {
+            return p->cluster;
+        }
+    }
+    if (call->proxy.n > 0) {
+        return SLICE_NONE; /* never around it */
+    }
     struct slice other = http == APIM_HTTP1 ? SLICE_NONE : call->backend->other_cluster[http - 1];
     return other.n > 0 ? other : call->backend->cluster;
 }
@@ -64,6 +73,8 @@ static enum filter_verdict send_on(struct filter_host *host)
         why = call->backend_name.n == 0 ? SLICE("no backend is configured") : SLICE("its backend has not arrived");
     } else if (call->backend->closed.n > 0) {
         why = call->backend->closed;
+    } else if (cluster_of(call).n == 0) {
+        why = SLICE("policy <proxy>: no way through this proxy to its backend is known");
     } else if (!add_credentials(host, call->backend) || !backend_path(host, call->backend, &path)) {
         why = SLICE("a secret of its backend is not available");
     }

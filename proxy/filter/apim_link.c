@@ -108,6 +108,7 @@ static void check_instruction(struct check *c, const struct apim_instruction *i,
     case APIM_OP_BASIC:
     case APIM_OP_LIMIT:
     case APIM_OP_ENTER:
+    case APIM_OP_PROXY:
         break;
     }
     if (c->section == APIM_BACKEND && c->forwards > 0) {

@@ -124,6 +124,9 @@ static enum step run_one(struct run *r, const struct apim_instruction *i)
     case APIM_OP_LEAVE:
         apim_leave(host);
         return STEP_ON;
+    case APIM_OP_PROXY:
+        host->apim.proxy = i->text;
+        return STEP_ON;
     case APIM_OP_REPLACE:
     case APIM_OP_REDIRECT_URLS:
     case APIM_OP_JSONP:

@@ -58,6 +58,7 @@ struct apim_call {
     struct slice rest, query;     /* path behind the API's, and query (p == NULL: none), as policies left them */
     struct slice authority;       /* not empty: set-header Host */
     struct slice backend_name;
+    struct slice proxy;           /* "host:port" in front of the backend; empty: none */
     const struct apim_cors *cors; /* the origin is allowed: the answer says so */
     struct apim_limited {
         const struct apim_limit *limit;

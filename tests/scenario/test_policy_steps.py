@@ -1,6 +1,7 @@
 """Policies that count, forward, mock and change bodies, through the control server and a sidecar."""
 import json
 import socket
+import ssl
 import struct
 import threading
 
@@ -75,8 +76,58 @@ SPECIFICATION = {
             "404": {"$ref": "#/components/responses/Gone"}}}}}}
 
 
+class ConnectProxy:
+    """An HTTP proxy that knows CONNECT only, and who asked for what."""
+
+    def __init__(self):
+        self.sock, self.asked, self.refuse = socket.create_server((INTERNAL, 0)), [], False
+        self.port = self.sock.getsockname()[1]
+        threading.Thread(target=self.run, daemon=True).start()
+
+    def run(self):
+        while True:
+            try:
+                near, _ = self.sock.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.serve, args=(near,), daemon=True).start()
+
+    def serve(self, near):
+        head = b""
+        while b"\r\n\r\n" not in head:
+            head += near.recv(4096)
+        self.asked.append(head.split(b"\r\n")[0].decode())
+        if self.refuse:
+            near.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+            return near.close()
+        host, port = head.split()[1].decode().rsplit(":", 1)
+        far = socket.create_connection((host, int(port)))
+        near.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        threading.Thread(target=self.copy, args=(far, near), daemon=True).start()
+        self.copy(near, far)
+
+    def copy(self, a, b):
+        try:
+            while data := a.recv(65536):
+                b.sendall(data)
+            b.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+    def stop(self):
+        self.sock.close()
+
+
 class StepChain(Chain):
     def make_artifacts(self, a):
+        self.pki.issue("inner", f"IP:{INTERNAL}")
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(self.pki.path("inner.pem"), self.pki.path("inner.key"))
+        self.secure, self.proxy = self.backend(host=INTERNAL, tls=tls), ConnectProxy()
+        self.things.append(self.proxy)
+        for name, url in (("proxied", f"https://{INTERNAL}:{self.secure.port}"), ("proxied-plain", f"http://{INTERNAL}:{self.internal.port}")):
+            a.api(name, url, (("get", "/items/{id}", "get"),))
+            a.policy(f"apis/{name}", document(f"<proxy url='http://{INTERNAL}:{self.proxy.port}'/>"))
         inner = f"http://{INTERNAL}:{self.internal.port}"
         for name, text in DOCUMENTS.items():
             a.api(name, inner + "/base", (("get", "/items/{id}", "get"), ("post", "/items/{id}", "post")))
@@ -341,6 +392,18 @@ def test_bodies_change_in_both_versions(chain, version):
         assert (status, body) == (200, b"new and longer" * size)
     chain.answers.say("<a>", "text/xml")
     assert chain.call("/to-json/items/7", version)[0] == 500
+
+
+def test_a_backend_is_reached_through_the_policys_proxy_or_not_at_all(chain):
+    for _ in range(2):
+        status, headers, _, _ = chain.call("/proxied/items/7")
+        assert status == 200 and json.loads(headers["x-seen"])["line"] == "GET /items/7 HTTP/1.1"
+    assert set(chain.proxy.asked) == {f"CONNECT {INTERNAL}:{chain.secure.port} HTTP/1.1"}
+    status, _, body, _ = chain.call("/proxied-plain/items/7")
+    assert status == 501 and json.loads(body)["message"].endswith("policy <proxy>: a backend without TLS is not reached through a proxy")
+    chain.proxy.refuse = True
+    chain.artifacts.policy("apis/proxied", document(f"<proxy url='http://{INTERNAL}:{chain.refused(INTERNAL)}'/>"))
+    wait_for(lambda: chain.call("/proxied/items/7")[0] == 500, "the proxy that is not there")
 
 
 # ---- limit-concurrency ----

@@ -75,6 +75,10 @@ static struct closure link_chain(struct linking *l, const char **backend, bool *
         at.text = arena_printf(b->arena, "its backend %s is closed: %s", k->o.name, k->o.closed);
         return at;
     }
+    if (effect.proxy != NULL && !k->https) {
+        return at_instruction(l->scopes[effect.proxy_scope], effect.proxy,
+                              "policy <proxy>: a backend without TLS is not reached through a proxy");
+    }
     *backend = arena_str(l->api->o.arena, slice_of(name));
     return (struct closure){NULL, 0, 0, NULL};
 }

@@ -90,7 +90,7 @@ compile_fn compile_set_query_parameter, compile_mock_response;                  
 compile_fn compile_rate_limit, compile_quota, compile_limit_concurrency;                           /* limit.c */
 compile_fn compile_find_and_replace, compile_redirect_content_urls, compile_jsonp;                 /* body.c */
 compile_fn compile_json_to_xml, compile_xml_to_json;                                               /* body.c */
-compile_fn compile_set_method, compile_rewrite_uri, compile_basic;                                 /* request.c */
+compile_fn compile_set_method, compile_rewrite_uri, compile_basic, compile_proxy;                  /* request.c */
 compile_fn compile_set_variable, compile_trace, compile_emit_metric;                               /* request.c */
 compile_fn compile_ip_filter, compile_check_header, compile_cors;                                  /* guard.c */
 

@@ -69,6 +69,10 @@ static bool link_section(struct link *l, enum policy_section s, size_t scope)
             break;
         case POLICY_STEP:
             step(l, in, s, scope);
+            if (in->proxy != NULL) {
+                l->out->proxy = in;
+                l->out->proxy_scope = scope;
+            }
             break;
         case POLICY_RETURN:
             step(l, in, s, scope);

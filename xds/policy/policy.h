@@ -35,6 +35,7 @@ struct policy_instruction {
     const char *reason;     /* without file and line */
     struct Egret__Apim__V1__Instruction *message; /* as it is sent, but for the line */
     bool has_effect; /* there is something to see from outside */
+    const char *proxy; /* a STEP: "host:port" that the backend is reached through; else NULL */
     bool mocks;      /* a RETURN: needs the examples of the operation's specification */
 };
 
@@ -99,6 +100,8 @@ struct policy_effect {
     size_t closed_scope;                      /* index in scopes of the document it stands in */
     const struct policy_instruction *backend; /* last set-backend-service reached in inbound, or NULL */
     size_t backend_scope;
+    const struct policy_instruction *proxy; /* last proxy reached, or NULL */
+    size_t proxy_scope;
     unsigned forwards; /* how many forward-request are reached: at most one */
     bool returns;      /* a response is made before any forward-request */
     bool mocks;        /* an instruction that mocks is reached, in any section */

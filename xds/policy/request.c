@@ -88,6 +88,57 @@ void compile_basic(struct compile *c, const xmlNode *e)
     m->authentication_basic = b;
 }
 
+/* ---- proxy ---- */
+
+/* "host:port" of "http://host[:port][/]"; false: something else stands there. */
+static bool proxy_address(struct compile *c, struct slice url, char **address)
+{
+    struct slice rest = slice_from(url, 7), port;
+    uint64_t number = 80;
+    if (!slice_starts_with_nocase(url, SLICE("http://"))) {
+        return false;
+    }
+    rest.n -= slice_ends_with(rest, SLICE("/")) ? 1 : 0;
+    size_t bracket = slice_starts_with(rest, SLICE("[")) ? slice_find(rest, ']') + 1 : 0;
+    size_t colon = bracket + slice_find(slice_from(rest, bracket), ':');
+    port = slice_from(rest, colon + 1);
+    if (colon < rest.n && (!slice_to_u64(port, &number) || number == 0 || number > 65535)) {
+        return false;
+    }
+    struct slice host = slice_sub(rest, 0, colon);
+    for (size_t i = 0; i < host.n; i++) {
+        unsigned char ch = (unsigned char)host.p[i];
+        if (ch <= ' ' || ch >= 0x7f || strchr("/?#@", ch) != NULL) {
+            return false;
+        }
+    }
+    *address = arena_printf(c->program->arena, "%s:%u", compile_lower(c, arena_str(c->program->arena, host)), (unsigned)number);
+    return host.n > 0;
+}
+
+void compile_proxy(struct compile *c, const xmlNode *e)
+{
+    const char *url = NULL;
+    Egret__Apim__V1__Value *user = NULL, *password = NULL;
+    Egret__Apim__V1__UseProxy *p = compile_message(c, &egret__apim__v1__use_proxy__descriptor);
+    if (!compile_required(c, e, "url", &url) || !compile_attribute_value(c, e, "username", &user) ||
+        !compile_attribute_value(c, e, "password", &password) || !compile_check_empty(c, e)) {
+        return;
+    }
+    if (user != NULL || password != NULL) {
+        compile_close(c, e, "a proxy is not given credentials: they would stand in the configuration of a cluster");
+        return;
+    }
+    if (!proxy_address(c, slice_of(url), &p->address)) {
+        compile_close(c, e, "attribute url is not http://host:port");
+        return;
+    }
+    Egret__Apim__V1__Instruction *m = compile_step(c, POLICY_STEP, e);
+    c->items[c->section][c->n[c->section] - 1].proxy = p->address;
+    m->op_case = EGRET__APIM__V1__INSTRUCTION__OP_USE_PROXY;
+    m->use_proxy = p;
+}
+
 /* ---- nothing to see ---- */
 
 static void add_note(struct compile *c, const xmlNode *e)

@@ -63,7 +63,7 @@ static const struct policy_kind KINDS[] = {
     {"llm-token-limit", IN, "", NULL, "language model policies are not built"},
     {"log-to-eventhub", ALL, "", NULL, "there is no event hub yet"},
     {"mock-response", IN | OUT | ERR, "status-code content-type", compile_mock_response, "examples of OpenAPI 2 and 3, else a sample made from the schema"},
-    {"proxy", IN, "", NULL, "a backend is reached directly or through an egress gateway, not through another proxy"},
+    {"proxy", IN, "url username password", compile_proxy, "HTTP proxies without credentials, in front of https backends"},
     {"publish-event", 0, "", NULL, "GraphQL resolvers are not built"},
     {"publish-to-dapr", IN, "", NULL, "there is no Dapr here"},
     {"quota", IN, "calls bandwidth renewal-period", compile_quota, "calls by subscription, per gateway; windows from the first call, forgotten when the proxy ends; no bandwidth; operations by id"},

@@ -216,6 +216,7 @@ void apim_resources(struct group *g)
         .programs = map_create(NULL),
         .backends = map_create(NULL),
         .secrets = map_create(NULL),
+        .proxies = map_create(NULL),
     };
     add_apis(&m);
     add_products(&m);
@@ -227,4 +228,5 @@ void apim_resources(struct group *g)
     map_destroy(&m.programs);
     map_destroy(&m.backends);
     map_destroy(&m.secrets);
+    map_destroy(&m.proxies);
 }

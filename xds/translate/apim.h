@@ -7,6 +7,7 @@ struct apim {
     struct group *g;
     struct map *apis; /* without revision */
     struct map *products, *programs, *backends, *secrets;
+    struct map *proxies; /* "host:port" that some program reaches its backend through */
     bool http2, http2_or_1; /* some program speaks to its backend so */
 };
 

@@ -75,6 +75,37 @@ static Egret__Apim__V1__NamedValue **make_values(struct apim *m, struct credenti
     return out;
 }
 
+static void add_way(struct apim *m, const struct catalog_backend *b, struct backend_way way, Egret__Apim__V1__Backend *out)
+{
+    struct arena *a = m->g->arena;
+    const char *cluster = backend_cluster(m->g, b, way);
+    if (cluster != NULL) {
+        Egret__Apim__V1__ProxiedCluster *p = out->proxied[out->n_proxied++] = arena_alloc(a, sizeof *p);
+        egret__apim__v1__proxied_cluster__init(p);
+        p->proxy = arena_str(a, slice_of(way.proxy));
+        p->version = (Egret__Apim__V1__ForwardRequest__HttpVersion)way.http;
+        p->cluster = arena_str(a, slice_of(cluster));
+    }
+}
+
+/* Through each proxy that some program names; only https backends are reached so. */
+static void add_proxied(struct apim *m, const struct catalog_backend *b, Egret__Apim__V1__Backend *out)
+{
+    const bool used[] = {[BACKEND_HTTP1] = true, [BACKEND_HTTP2] = m->http2, [BACKEND_HTTP2_OR_1] = m->http2_or_1};
+    if (!b->https || map_count(m->proxies) == 0) {
+        return;
+    }
+    out->proxied = arena_alloc(m->g->arena, map_count(m->proxies) * 3 * sizeof out->proxied[0]);
+    for (struct map_item *i = map_first(m->proxies); i != NULL; i = map_next(i)) {
+        const char *proxy = arena_str(m->g->arena, map_key(i));
+        for (int v = BACKEND_HTTP1; v <= BACKEND_HTTP2_OR_1; v++) {
+            if (used[v]) {
+                add_way(m, b, (struct backend_way){(enum backend_http)v, proxy}, out);
+            }
+        }
+    }
+}
+
 static void add_backend(struct apim *m, const struct catalog_backend *b)
 {
     struct arena *a = m->g->arena;
@@ -84,13 +115,14 @@ static void add_backend(struct apim *m, const struct catalog_backend *b)
     out.url = arena_str(a, slice_of(b->url));
     out.closed = arena_str(a, slice_of(closed));
     if (closed == NULL) {
-        out.cluster = arena_str(a, slice_of(backend_cluster(m->g, b, BACKEND_HTTP1)));
+        out.cluster = arena_str(a, slice_of(backend_cluster(m->g, b, (struct backend_way){BACKEND_HTTP1, NULL})));
         if (m->http2) {
-            out.http2_cluster = arena_str(a, slice_of(backend_cluster(m->g, b, BACKEND_HTTP2)));
+            out.http2_cluster = arena_str(a, slice_of(backend_cluster(m->g, b, (struct backend_way){BACKEND_HTTP2, NULL})));
         }
         if (m->http2_or_1 && b->https) { /* without TLS nothing tells which: HTTP/1 */
-            out.http2_or_1_cluster = arena_str(a, slice_of(backend_cluster(m->g, b, BACKEND_HTTP2_OR_1)));
+            out.http2_or_1_cluster = arena_str(a, slice_of(backend_cluster(m->g, b, (struct backend_way){BACKEND_HTTP2_OR_1, NULL})));
         }
+        add_proxied(m, b, &out);
         out.base_path = arena_str(a, slice_of(b->base_path));
         out.authority = arena_str(a, slice_of(b->authority));
         out.n_headers = b->header_count;

@@ -82,15 +82,65 @@ static const char TUNNEL[] = "{'name': $s, 'internal_listener': {}, 'filter_chai
                              "    '@type': '@/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy',"
                              "    'stat_prefix': 'tunnel', 'cluster': $s, 'tunneling_config': {'hostname': $s}}}]}]}";
 
-/* The internal listener whose bytes leave as a CONNECT stream; its name is the cluster's address. */
-static const char *tunnel(struct group *g, const Egret__Control__V1__Gateway *gateway, const char *target)
+/* The internal listener whose bytes leave through `cluster` as a CONNECT stream; its name is the cluster's address. */
+static const char *tunnel(struct group *g, const char *way, const char *cluster, const char *target)
 {
-    const char *name = arena_printf(g->arena, "tunnel/%s/%s", gateway->name, target);
+    const char *name = arena_printf(g->arena, "tunnel/%s/%s", way, target);
     if (group_begins(g, TYPE_LISTENER, name)) {
-        const char *cluster = gateway_cluster(g, gateway);
         group_add_json(g, TYPE_LISTENER, name, fill(g->arena, TUNNEL, name, cluster, target));
     }
     return name;
+}
+
+/* "host:port" as it stands in a policy, IPv6 in brackets. */
+static const char *split_address(struct arena *a, const char *address, uint16_t *port)
+{
+    struct slice all = slice_of(address);
+    size_t colon = all.n;
+    uint64_t number = 0;
+    while (colon > 0 && address[colon - 1] != ':') {
+        colon--;
+    }
+    slice_to_u64(slice_from(all, colon), &number);
+    *port = (uint16_t)number;
+    struct slice host = slice_sub(all, 0, colon - 1);
+    if (slice_starts_with(host, SLICE("["))) {
+        host = slice_sub(host, 1, host.n - 2);
+    }
+    return arena_str(a, host);
+}
+
+/* An HTTP proxy that a policy names. NULL: it lies behind an egress gateway, which carries backends only. */
+static const char *proxy_cluster(struct group *g, const char *address)
+{
+    struct arena *a = g->arena;
+    uint16_t port = 0;
+    const char *host = split_address(a, address, &port), *name = arena_printf(a, "proxy/%s", address);
+    if (egress_find(g->in->config, host, port).gateway != NULL) {
+        return NULL;
+    }
+    if (group_begins(g, TYPE_CLUSTER, name)) {
+        const char *endpoint = json_endpoint(a, name, json_address(a, host, port));
+        group_add_json(g, TYPE_CLUSTER, name,
+                       fill(a, CLUSTER, name, is_ip_literal(host) ? "STATIC" : "STRICT_DNS", "5s", endpoint, JSON_KEEPALIVE, "", ""));
+    }
+    return name;
+}
+
+/* The address of an internal listener that leads out, or NULL for a backend that is dialled directly. false: no way. */
+static bool way_out(struct group *g, const struct egress_route *route, const char *proxy, const char *target,
+                    const char **listener)
+{
+    *listener = NULL;
+    if (proxy != NULL) {
+        const char *cluster = proxy_cluster(g, proxy);
+        *listener = cluster == NULL ? NULL : tunnel(g, cluster, cluster, target);
+        return cluster != NULL;
+    }
+    if (route->gateway != NULL) {
+        *listener = tunnel(g, route->gateway->name, gateway_cluster(g, route->gateway), target);
+    }
+    return true;
 }
 
 static const char *cluster_name(struct arena *a, const struct catalog_backend *b, const char *target,
@@ -109,24 +159,26 @@ const char *translate_cluster_name(struct arena *arena, const Egret__Control__V1
     return cluster_name(arena, backend, host_port(arena, backend->host, backend->port), &route);
 }
 
-const char *backend_cluster(struct group *g, const struct catalog_backend *backend, enum backend_http http)
+const char *backend_cluster(struct group *g, const struct catalog_backend *backend, struct backend_way way)
 {
     static const char *const suffixes[] = {"", ";h2", ";h2-or-1"}, *const protocols[] = {"", HTTP2, HTTP2_OR_1};
     struct arena *a = g->arena;
-    struct egress_route route = egress_find(g->in->config, backend->host, backend->port);
-    const char *target = host_port(a, backend->host, backend->port);
-    const char *name = arena_printf(a, "%s%s", cluster_name(a, backend, target, &route), suffixes[http]);
+    struct egress_route route = egress_find(g->in->config, backend->host, backend->port), direct = {0};
+    const char *target = host_port(a, backend->host, backend->port), *listener;
+    const char *name = arena_printf(a, "%s%s%s%s", cluster_name(a, backend, target, way.proxy != NULL ? &direct : &route),
+                                    suffixes[way.http], way.proxy == NULL ? "" : ";through=", way.proxy == NULL ? "" : way.proxy);
+    if (!way_out(g, &route, way.proxy, target, &listener)) {
+        return NULL;
+    }
     if (!group_begins(g, TYPE_CLUSTER, name)) {
         return name;
     }
-    bool direct = route.gateway == NULL;
-    const char *address =
-        direct ? json_address(a, backend->host, backend->port)
-               : fill(a, "{'envoy_internal_address': {'server_listener_name': $s}}", tunnel(g, route.gateway, target));
-    const char *type = direct && !is_ip_literal(backend->host) ? "STRICT_DNS" : "STATIC";
+    const char *address = listener == NULL ? json_address(a, backend->host, backend->port)
+                                           : fill(a, "{'envoy_internal_address': {'server_listener_name': $s}}", listener);
+    const char *type = listener == NULL && !is_ip_literal(backend->host) ? "STRICT_DNS" : "STATIC";
     const char *common = fill(a, "{'validation_context': $r}", validation(g, backend));
     group_add_json(g, TYPE_CLUSTER, name,
-                   fill(a, CLUSTER, name, type, "10s", json_endpoint(a, name, address), direct ? JSON_KEEPALIVE : "",
-                        protocols[http], backend->https ? upstream_tls(a, backend->host, common) : ""));
+                   fill(a, CLUSTER, name, type, "10s", json_endpoint(a, name, address), listener == NULL ? JSON_KEEPALIVE : "",
+                        protocols[way.http], backend->https ? upstream_tls(a, backend->host, common) : ""));
     return name;
 }

@@ -30,9 +30,12 @@ static void set_backend(struct apim *m, const struct catalog_program *program, c
     out->set_backend_service->backend = arena_str(a, slice_of(backend));
 }
 
-/* Which HTTP versions backends are to be reached in. */
-static void note_version(struct apim *m, const Egret__Apim__V1__Instruction *i)
+/* In which HTTP versions, and through which proxies, backends are to be reached. */
+static void note_way(struct apim *m, const Egret__Apim__V1__Instruction *i)
 {
+    if (i->op_case == EGRET__APIM__V1__INSTRUCTION__OP_USE_PROXY) {
+        map_put(m->proxies, slice_of(i->use_proxy->address), NULL);
+    }
     if (i->op_case == EGRET__APIM__V1__INSTRUCTION__OP_FORWARD_REQUEST) {
         m->http2 |= i->forward_request->version == EGRET__APIM__V1__FORWARD_REQUEST__HTTP_VERSION__HTTP2;
         m->http2_or_1 |= i->forward_request->version == EGRET__APIM__V1__FORWARD_REQUEST__HTTP_VERSION__HTTP2_OR_1;
@@ -44,7 +47,7 @@ static Egret__Apim__V1__Instruction *make(struct apim *m, const struct catalog_p
 {
     struct arena *a = m->g->arena;
     if (i->message != NULL) {
-        note_version(m, i->message);
+        note_way(m, i->message);
         return i->message; /* lives as long as the catalog */
     }
     Egret__Apim__V1__Instruction *out = arena_alloc(a, sizeof *out);

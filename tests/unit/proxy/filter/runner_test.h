@@ -65,11 +65,12 @@ static inline void load(struct fixture *f, const struct documents *d)
         fail_msg("%s", f->err.text);
     }
     assert_true(APPLY(f, URL_CDS, v, "{ name: up, load_assignment: { cluster_name: up } }",
-                      "{ name: up2, load_assignment: { cluster_name: up2 } }"));
+                      "{ name: up2, load_assignment: { cluster_name: up2 } }",
+                      "{ name: up3, load_assignment: { cluster_name: up3 } }"));
     assert_true(APPLY(f, URL_SDS, v, "{ name: namedvalues/s, generic_secret: { secret: { inline_string: hidden } } }"));
     assert_true(APPLY(f, URL_BACKEND, v,
                       "{ name: backends/up, cluster: up, base_path: /base, authority: up.test, url: \"http://up.test/base\", "
-                      "http2_cluster: up2 }"));
+                      "http2_cluster: up2, proxied: [ { proxy: \"p:80\", version: HTTP2, cluster: up2 }, { proxy: \"p:80\", cluster: up3 } ] }"));
     assert_true(APPLY(f, URL_API, v, api));
     assert_non_null(apim_set_table(snapshot_apim(fixture_now(f))));
 }

@@ -62,6 +62,11 @@ static const struct row ROWS[] = {
      "501 Not Implemented|" JSON("501", "rewrite-uri names a parameter that the operation's template does not have")},
     {{"backend: [ { forward_request: { version: HTTP2 } } ]", NULL, NULL}, "GET /base/items/7?q=1 up.test 300000 up2"},
     {{"backend: [ { forward_request: { version: HTTP2_OR_1 } } ]", NULL, NULL}, "GET /base/items/7?q=1 up.test 300000 up"},
+    {{"inbound: [ { use_proxy: { address: \"p:80\" } } ], backend: [ " FORWARD " ]", NULL, NULL}, "GET /base/items/7?q=1 up.test 300000 up3"},
+    {{"inbound: [ { use_proxy: { address: \"q:80\" } }, { use_proxy: { address: \"p:80\" } } ], backend: [ { forward_request: { version: HTTP2 } } ]", NULL, NULL},
+     "GET /base/items/7?q=1 up.test 300000 up2"},
+    {{"inbound: [ { use_proxy: { address: \"q:80\" } } ], backend: [ " FORWARD " ]", NULL, NULL},
+     "501 Not Implemented|" JSON("501", "policy <proxy>: no way through this proxy to its backend is known")},
     /* those that turn away, and on-error */
     {{"inbound: [ " FORBID " ], backend: [ " FORWARD " ]", NULL, NULL}, "403 |" JSON("403", "Caller IP address is blocked. Access denied.")},
     {{"inbound: [ " FORBID " ], backend: [ " FORWARD " ], on_error: [ " HEADER("x", "caught") ", { set_status: { code: 418 } } ]", NULL, NULL},
@@ -403,6 +408,7 @@ static void a_program_that_does_not_fit_is_refused(void **state)
         {"inbound: [ { json_to_xml: {} } ]", "is required"},
         {"inbound: [ { rate_limit: { calls: 1, renewal_period_s: 1, narrower: [ { calls: 1, renewal_period_s: 1 } ] } } ]", "is required"},
         {"inbound: [ { rate_limit: { calls: 1, renewal_period_s: 1, narrower: [ { api_id: a, calls: 1 } ] } } ]", "must not be 0"},
+        {"inbound: [ { use_proxy: {} } ]", "is required"},
         {"inbound: [ {} ]", "unknown instruction"},
     };
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
