@@ -41,7 +41,7 @@ static void on_timer(struct timer *timer)
     }
     if (c->ping_due) {
         struct err err = {0};
-        err_set(&err, ERR_TIMEOUT, "the upstream did not answer a PING");
+        err_set(&err, ERR_RESET, "the upstream did not answer a PING");
         h2_link_end(&c->link, &err, TRANSPORT_ABORT);
         return;
     }

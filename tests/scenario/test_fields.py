@@ -8,7 +8,7 @@ import pytest
 
 from configs import T, bootstrap, cluster, downstream_tls, hcm, listener, upstream_tls
 from harness import curl, free_port, openssl, wait_for
-from raw_kit import Recorder, stats, statuses, talk
+from raw_kit import H2Server, Recorder, stats, statuses, talk
 
 ALL = [{"match": {"prefix": "/"}, "route": {"cluster": "b"}}]
 
@@ -199,3 +199,64 @@ def test_a_body_that_is_refused_half_way_is_one_request(stage):
     assert (counted["http.test.downstream_rq_total"], counted["http.test.downstream_rq_4xx"], counted["http.test.downstream_rq_completed"]) == (1, 1, 1)
     assert [v for k, v in counted.items() if k.endswith("downstream_rq_refused")] == [1]
     wait_for(lambda: log.exists() and log.read_text() == "400 DPE\n", "one line")
+
+
+# ---- clusters and listeners ----
+
+def typed(options, **more):
+    return {"typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+        "@type": T + "upstreams.http.v3.HttpProtocolOptions", "explicit_http_config": options, **more}}}
+
+
+def test_clusters_do_what_is_said_of_their_connections(stage, kind):
+    big = b"HTTP/1.1 200 OK\r\nx: " + b"a" * 20000 + b"\r\ncontent-length: 0\r\n\r\n"
+    few, large = Recorder(), Recorder(lambda head, body: big)
+    a, b, silent = stage.backend(), stage.backend(), H2Server(lambda n, fields: b"")
+    for thing in (few, large, silent):
+        stage.things.append(thing)
+    policy = {"policies": [{"typed_extension_config": {"name": "rr", "typed_config": {"@type": T + "load_balancing_policies.round_robin.v3.RoundRobin"}}}]}
+    clusters = [
+        cluster("few", few.port, alt_stat_name="known", **typed({"http_protocol_options": {}}, common_http_protocol_options={"max_requests_per_connection": 2})),
+        cluster("large", large.port, **typed({"http_protocol_options": {}}, common_http_protocol_options={"max_response_headers_kb": 8})),
+        cluster("two", a.port, b.port, load_balancing_policy=policy),
+        cluster("silent", silent.port, **typed({"http2_protocol_options": {"connection_keepalive": {"interval": "0.2s", "timeout": "0.2s"}}})),
+    ]
+    port, admin = free_port(), free_port()
+    routes = [{"match": {"prefix": f"/{c['name']}"}, "route": {"cluster": c["name"], "timeout": "10s"}} for c in clusters]
+    stage.proxy(kind, bootstrap([listener(port, hcm(routes=routes))], clusters, admin=admin), port, admin)
+    url = f"http://127.0.0.1:{port}"
+    assert curl(*[f"{url}/few/{i}" for i in range(6)])[0] == 200 and len(few.sessions) == 3
+    assert stats(admin)["cluster.known.upstream_rq_total"] == 6
+    assert curl(url + "/large")[0] == 502
+    assert curl(*[f"{url}/two/{i}" for i in range(20)])[0] == 200 and (len(a.requests), len(b.requests)) == (10, 10)
+    begun = time.monotonic()
+    assert curl(url + "/silent")[0] == 503 and time.monotonic() - begun < 8
+
+
+def test_listeners_do_not_wait_for_ever(stage, kind, pki):
+    b = Recorder(lambda head, body: b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+    stage.things.append(b)
+    dead = free_port()
+    ports = {name: free_port() for name in ("sniffs", "goes on", "handshake", "duration", "attempts")}
+    inspector = [{"name": "envoy.filters.listener.tls_inspector", "typed_config": {"@type": T + "filters.listener.tls_inspector.v3.TlsInspector"}}]
+    handshake = listener(ports["handshake"], hcm(routes=ALL), tls=downstream_tls(pki, "server"), name="handshake")
+    handshake["filter_chains"][0]["transport_socket_connect_timeout"] = "0.3s"
+    listeners = [listener(ports["sniffs"], hcm(routes=ALL), name="sniffs", listener_filters=inspector, listener_filters_timeout="0.3s"),
+                 listener(ports["goes on"], hcm(routes=ALL), name="on", listener_filters=inspector, listener_filters_timeout="0.3s", continue_on_listener_filters_timeout=True),
+                 handshake,
+                 listener(ports["duration"], tcp_proxy(cluster="b", max_downstream_connection_duration="0.3s"), name="duration"),
+                 listener(ports["attempts"], tcp_proxy(cluster="dead", max_connect_attempts=3), name="attempts")]
+    admin = free_port()
+    stage.proxy(kind, bootstrap(listeners, [cluster("b", b.port), cluster("dead", dead)], admin=admin),
+                admin, ports["sniffs"], ports["goes on"], ports["handshake"])
+    for name in ("sniffs", "handshake"):
+        assert talk(ports[name], b"", 5) == (b"", True), name
+    with socket.create_connection(("127.0.0.1", ports["goes on"]), 5) as s:
+        time.sleep(0.7)
+        s.sendall(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+        assert s.recv(1000).startswith(b"HTTP/1.1 200")
+    got, ended = talk(ports["duration"], b"GET / HTTP/1.1\r\nhost: a\r\n\r\n", 5)
+    assert got.endswith(b"ok") and ended
+    assert talk(ports["attempts"], b"x", 5)[1]
+    wait_for(lambda: stats(admin)["cluster.dead.upstream_cx_connect_fail"] == 3, "three attempts")
+    assert stats(admin)["tcp.raw.max_downstream_connection_duration"] == 1
