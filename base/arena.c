@@ -139,6 +139,15 @@ struct slice arena_u64(struct arena *a, uint64_t value)
     return arena_slice(a, slice_make(digits + at, sizeof digits - at));
 }
 
+size_t arena_used(const struct arena *a)
+{
+    size_t used = 0;
+    for (const struct block *b = a->first; b != NULL; b = b->next) {
+        used += b->used;
+    }
+    return used;
+}
+
 size_t arena_bytes(const struct arena *a)
 {
     return a->bytes;

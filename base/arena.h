@@ -19,3 +19,4 @@ char *arena_str(struct arena *arena, struct slice s);          /* copy, NUL-term
 char *arena_printf(struct arena *arena, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 struct slice arena_u64(struct arena *arena, uint64_t value);     /* in decimal */
 size_t arena_bytes(const struct arena *arena); /* blocks held, for budgets */
+size_t arena_used(const struct arena *arena);  /* of those: a first block of this size would have held all of it */

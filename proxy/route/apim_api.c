@@ -195,10 +195,9 @@ static struct slice identity_of(struct slice name)
     return slice_sub(name, 0, slice_search(name, SLICE(";rev=")));
 }
 
-struct apim_api *apim_api_create(const struct apim_api_conf *conf, struct err *err)
+static struct api_box *build(const struct apim_api_conf *conf, size_t first_block, struct err *err)
 {
-    size_t guess = sizeof(struct api_box) + 512 + conf->operation_count * 512;
-    struct arena *arena = arena_create(guess > (64 << 10) ? 64 << 10 : guess);
+    struct arena *arena = arena_create(first_block);
     struct api_box *box = arena_zalloc(arena, sizeof *box);
     atomic_init(&box->refs, 1);
     box->arena = arena;
@@ -209,7 +208,24 @@ struct apim_api *apim_api_create(const struct apim_api_conf *conf, struct err *e
         arena_destroy(&arena);
         return NULL;
     }
-    return &box->api;
+    return box;
+}
+
+/* There are thousands and they stay: what was guessed much too large is made again in one block that fits. */
+struct apim_api *apim_api_create(const struct apim_api_conf *conf, struct err *err)
+{
+    size_t guess = sizeof(struct api_box) + 512 + conf->operation_count * 512;
+    struct api_box *box = build(conf, guess > (64 << 10) ? 64 << 10 : guess, err);
+    if (box == NULL) {
+        return NULL;
+    }
+    size_t used = arena_used(box->arena);
+    if (used + used / 4 < arena_bytes(box->arena)) {
+        struct arena *first = box->arena;
+        box = build(conf, used, err);
+        arena_destroy(&first);
+    }
+    return box == NULL ? NULL : &box->api;
 }
 
 struct apim_api *apim_api_ref(struct apim_api *api)
