@@ -21,6 +21,7 @@ struct explain {
     size_t rows;
     const struct catalog_program *scopes[SCOPES]; /* operation, API, product, workspace, service */
     size_t steps;
+    struct translate_way way; /* as the policies reached so far have it */
 };
 
 static void row(struct explain *e, const char *what, const char *is, const char *fmt, ...)
@@ -191,6 +192,20 @@ static void tell_inside(struct explain *e, const ProtobufCMessage *m, const stru
     }
 }
 
+/* What a policy says about the way to the backend. */
+static void note_way(struct explain *e, const struct policy_instruction *in)
+{
+    if (in->proxy != NULL) {
+        e->way.proxy = in->proxy;
+    }
+    if (in->op == POLICY_FORWARD_REQUEST && in->message != NULL) {
+        int version = (int)in->message->forward_request->version;
+        e->way.http = version == EGRET__APIM__V1__FORWARD_REQUEST__HTTP_VERSION__HTTP2        ? BACKEND_HTTP2
+                      : version == EGRET__APIM__V1__FORWARD_REQUEST__HTTP_VERSION__HTTP2_OR_1 ? BACKEND_HTTP2_OR_1
+                                                                                              : BACKEND_HTTP1;
+    }
+}
+
 static void walk_section(struct explain *e, enum policy_section section, size_t scope)
 {
     while (scope < SCOPES && e->scopes[scope] == NULL) {
@@ -210,6 +225,7 @@ static void walk_section(struct explain *e, enum policy_section section, size_t 
             walk_section(e, section, scope + 1);
             continue;
         }
+        note_way(e, in);
         e->steps++;
         const char *what = arena_printf(e->arena, "%s step", policy_section_name(section));
         row(e, what, step_name(in), "%s:%u%s%s", catalog_program_file(p, in), catalog_program_line(p, in),
@@ -250,9 +266,11 @@ static void tell_backend(struct explain *e, const struct catalog_api *api, const
     }
     row(e, "backend", b->o.name, "%s:%u: %s%s", b->o.file, b->o.line, b->url,
         strcmp(name, api->backend) == 0 ? ", the API's serviceUrl" : ", set by a policy");
-    row(e, "cluster", translate_cluster_name(e->arena, e->config, b), "scheme, host, port and way out of the backend");
+    row(e, "cluster", translate_cluster_name(e->arena, e->config, b, e->way), "scheme, host, port and way out of the backend");
     struct egress_route route = egress_find(e->config, b->host, b->port);
-    if (route.gateway == NULL) {
+    if (e->way.proxy != NULL) {
+        row(e, "egress", "proxy", "the policy <proxy>: http://%s", e->way.proxy);
+    } else if (route.gateway == NULL) {
         row(e, "egress", "direct", "no entry of egress: names %s:%u", b->host, b->port);
     } else {
         row(e, "egress", route.gateway->name, "an entry of egress: names %s:%u", b->host, b->port);

@@ -398,6 +398,9 @@ def test_a_backend_is_reached_through_the_policys_proxy_or_not_at_all(chain):
     for _ in range(2):
         status, headers, _, _ = chain.call("/proxied/items/7")
         assert status == 200 and json.loads(headers["x-seen"])["line"] == "GET /items/7 HTTP/1.1"
+    rows = {r["what"]: r["is"] for r in json.loads(chain.ctl("-o", "json", "route", "explain", "GET", "http://127.0.0.1/proxied/items/7", "--key-id", "every").stdout)}
+    assert rows["cluster"] == f"https/{INTERNAL}:{chain.secure.port};through={INTERNAL}:{chain.proxy.port}" and rows["egress"] == "proxy"
+    assert rows["cluster"] + "::" in chain.admin_text("/clusters")[1]
     assert set(chain.proxy.asked) == {f"CONNECT {INTERNAL}:{chain.secure.port} HTTP/1.1"}
     status, _, body, _ = chain.call("/proxied-plain/items/7")
     assert status == 501 and json.loads(body)["message"].endswith("policy <proxy>: a backend without TLS is not reached through a proxy")

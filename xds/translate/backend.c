@@ -75,7 +75,7 @@ static Egret__Apim__V1__NamedValue **make_values(struct apim *m, struct credenti
     return out;
 }
 
-static void add_way(struct apim *m, const struct catalog_backend *b, struct backend_way way, Egret__Apim__V1__Backend *out)
+static void add_way(struct apim *m, const struct catalog_backend *b, struct translate_way way, Egret__Apim__V1__Backend *out)
 {
     struct arena *a = m->g->arena;
     const char *cluster = backend_cluster(m->g, b, way);
@@ -98,9 +98,9 @@ static void add_proxied(struct apim *m, const struct catalog_backend *b, Egret__
     out->proxied = arena_alloc(m->g->arena, map_count(m->proxies) * 3 * sizeof out->proxied[0]);
     for (struct map_item *i = map_first(m->proxies); i != NULL; i = map_next(i)) {
         const char *proxy = arena_str(m->g->arena, map_key(i));
-        for (int v = BACKEND_HTTP1; v <= BACKEND_HTTP2_OR_1; v++) {
+        for (unsigned v = BACKEND_HTTP1; v <= BACKEND_HTTP2_OR_1; v++) {
             if (used[v]) {
-                add_way(m, b, (struct backend_way){(enum backend_http)v, proxy}, out);
+                add_way(m, b, (struct translate_way){.http = v, .proxy = proxy}, out);
             }
         }
     }
@@ -115,12 +115,12 @@ static void add_backend(struct apim *m, const struct catalog_backend *b)
     out.url = arena_str(a, slice_of(b->url));
     out.closed = arena_str(a, slice_of(closed));
     if (closed == NULL) {
-        out.cluster = arena_str(a, slice_of(backend_cluster(m->g, b, (struct backend_way){BACKEND_HTTP1, NULL})));
+        out.cluster = arena_str(a, slice_of(backend_cluster(m->g, b, (struct translate_way){BACKEND_HTTP1, NULL})));
         if (m->http2) {
-            out.http2_cluster = arena_str(a, slice_of(backend_cluster(m->g, b, (struct backend_way){BACKEND_HTTP2, NULL})));
+            out.http2_cluster = arena_str(a, slice_of(backend_cluster(m->g, b, (struct translate_way){BACKEND_HTTP2, NULL})));
         }
         if (m->http2_or_1 && b->https) { /* without TLS nothing tells which: HTTP/1 */
-            out.http2_or_1_cluster = arena_str(a, slice_of(backend_cluster(m->g, b, (struct backend_way){BACKEND_HTTP2_OR_1, NULL})));
+            out.http2_or_1_cluster = arena_str(a, slice_of(backend_cluster(m->g, b, (struct translate_way){BACKEND_HTTP2_OR_1, NULL})));
         }
         add_proxied(m, b, &out);
         out.base_path = arena_str(a, slice_of(b->base_path));

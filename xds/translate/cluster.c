@@ -152,21 +152,26 @@ static const char *cluster_name(struct arena *a, const struct catalog_backend *b
                         b->https && !b->validate_name ? ";any-name" : "");
 }
 
+/* Behind a proxy the backend's own way out does not matter. */
 const char *translate_cluster_name(struct arena *arena, const Egret__Control__V1__Config *config,
-                                   const struct catalog_backend *backend)
+                                   const struct catalog_backend *backend, struct translate_way way)
 {
-    struct egress_route route = egress_find(config, backend->host, backend->port);
-    return cluster_name(arena, backend, host_port(arena, backend->host, backend->port), &route);
+    static const char *const suffixes[] = {"", ";h2", ";h2-or-1"};
+    struct egress_route route = egress_find(config, backend->host, backend->port), direct = {0};
+    const char *name = cluster_name(arena, backend, host_port(arena, backend->host, backend->port),
+                                    way.proxy != NULL ? &direct : &route);
+    const char *suffix = way.http == BACKEND_HTTP2_OR_1 && !backend->https ? "" : suffixes[way.http];
+    return arena_printf(arena, "%s%s%s%s", name, suffix, way.proxy == NULL ? "" : ";through=",
+                        way.proxy == NULL ? "" : way.proxy);
 }
 
-const char *backend_cluster(struct group *g, const struct catalog_backend *backend, struct backend_way way)
+const char *backend_cluster(struct group *g, const struct catalog_backend *backend, struct translate_way way)
 {
-    static const char *const suffixes[] = {"", ";h2", ";h2-or-1"}, *const protocols[] = {"", HTTP2, HTTP2_OR_1};
+    static const char *const protocols[] = {"", HTTP2, HTTP2_OR_1};
     struct arena *a = g->arena;
-    struct egress_route route = egress_find(g->in->config, backend->host, backend->port), direct = {0};
+    struct egress_route route = egress_find(g->in->config, backend->host, backend->port);
     const char *target = host_port(a, backend->host, backend->port), *listener;
-    const char *name = arena_printf(a, "%s%s%s%s", cluster_name(a, backend, target, way.proxy != NULL ? &direct : &route),
-                                    suffixes[way.http], way.proxy == NULL ? "" : ";through=", way.proxy == NULL ? "" : way.proxy);
+    const char *name = translate_cluster_name(a, g->in->config, backend, way);
     if (!way_out(g, &route, way.proxy, target, &listener)) {
         return NULL;
     }

@@ -52,12 +52,7 @@ const char *json_certificate(struct arena *a, struct json_certificate certificat
 void sidecar_listeners(struct group *g);
 void sidecar_routes(struct group *g);
 /* The cluster that reaches this backend in this way; made, with its tunnel, when it was not. NULL: there is no such way. */
-enum backend_http { BACKEND_HTTP1, BACKEND_HTTP2, BACKEND_HTTP2_OR_1 };
-struct backend_way {
-    enum backend_http http;
-    const char *proxy; /* "host:port"; NULL: none */
-};
-const char *backend_cluster(struct group *g, const struct catalog_backend *backend, struct backend_way way);
+const char *backend_cluster(struct group *g, const struct catalog_backend *backend, struct translate_way way);
 void apim_resources(struct group *g);
 void gateway_resources(struct group *g, const Egret__Control__V1__Gateway *gateway);
 void gateway_each_target(const struct translate_input *in, const Egret__Control__V1__Gateway *gateway,

@@ -46,6 +46,11 @@ void translate_each_egress(const struct translate_input *in,
                            void (*fn)(void *ctx, const struct translate_egress_row *row), void *ctx);
 /* Does a sidecar of this gateway ("": of any) answer for this host, a name without port? */
 bool translate_serves_host(const Egret__Control__V1__Config *config, const char *gateway, const char *host);
+/* In which HTTP version, and through which proxy, policies have a backend reached. */
+struct translate_way {
+    enum { BACKEND_HTTP1, BACKEND_HTTP2, BACKEND_HTTP2_OR_1 } http;
+    const char *proxy; /* "host:port"; NULL: none */
+};
 /* The cluster that carries this backend's calls. */
 const char *translate_cluster_name(struct arena *arena, const Egret__Control__V1__Config *config,
-                                   const struct catalog_backend *backend);
+                                   const struct catalog_backend *backend, struct translate_way way);
