@@ -13,7 +13,7 @@
 
 #include "base/mem.h"
 #include "base/strbuf.h"
-#include "xds/session/session.h"
+#include "tests/unit/xds/session/kit.h"
 
 enum { LAST = 16 };
 
@@ -33,31 +33,9 @@ struct play {
     const char *reason; /* of refusals */
 };
 
-static enum xds_type type_of(struct slice name)
-{
-    for (unsigned t = 0; t < XDS_TYPES; t++) {
-        if (slice_eq(name, slice_of(xds_type_name((enum xds_type)t)))) {
-            return (enum xds_type)t;
-        }
-    }
-    fail_msg("no type %.*s", SLICE_ARG(name));
-    return XDS_CLUSTER;
-}
-
 static void publish(struct play *p, const char *text)
 {
-    struct set_builder *b = set_builder_create(p->set);
-    struct slice rest = slice_of(text);
-    while (rest.n > 0) {
-        struct slice part = slice_trim(slice_cut(&rest, ';'));
-        enum xds_type type = type_of(slice_cut(&part, ' '));
-        while (part.n > 0) {
-            struct slice item = slice_cut(&part, ' ');
-            struct slice name = slice_cut(&item, '=');
-            assert_true(set_builder_add(b, slice_of(xds_type_url(type)), name, item, NULL));
-        }
-    }
-    struct resource_set *next = set_builder_finish(&b);
+    struct resource_set *next = set_of(text, p->set);
     resource_set_unref(p->set);
     p->set = next;
     session_on_set(p->session, next);
