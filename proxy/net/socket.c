@@ -224,7 +224,9 @@ bool socket_send(struct socket_transport *s)
     socket_arm_write(s, false);
     if (s->finishing && !s->finished) {
         s->finished = true;
-        shutdown(s->fd, SHUT_WR);
+        if (s->state != SOCKET_LINGERING || s->reading) { /* else close follows and says the same */
+            shutdown(s->fd, SHUT_WR);
+        }
     }
     return true;
 }

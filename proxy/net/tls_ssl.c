@@ -1,13 +1,12 @@
 /* The SSL_CTX of a context, made on first use, and what the whole process sets up once. */
 #include <openssl/err.h>
 #include <openssl/evp.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "proxy/net/tls_internal.h"
 
-enum { POOLED_MIN = 8 << 10 }; /* buffers of records, which come and go with them */
+enum { EXACT_BELOW = 8 << 10 }; /* from there on: buffers of records, which come and go with them */
 
 static bool apply(const struct tls_context *c, SSL *ssl, struct err *err)
 {
@@ -118,24 +117,19 @@ SSL_CTX *tls_context_ssl(struct tls_context *c, struct err *err)
     return ctx;
 }
 
-/* Buffers of records come and go with them and are pooled. All else lives as long as a connection, which then costs
- * what it needs and no class more, or as long as a handshake, where malloc is the least. */
+/* Long-lived objects of some KB cost what they need and no class more. */
 static void *ssl_alloc(size_t n, const char *file, int line)
 {
     (void)file;
     (void)line;
-    return n == 0 ? NULL : n >= POOLED_MIN ? pool_take(n) : malloc(n);
+    return n == 0 ? NULL : n < EXACT_BELOW ? pool_take_exact(n) : pool_take(n);
 }
 
 static void ssl_free(void *p, const char *file, int line)
 {
     (void)file;
     (void)line;
-    if (p != NULL && pool_size(p) >= POOLED_MIN) {
-        pool_give(p);
-    } else {
-        free(p);
-    }
+    pool_give(p);
 }
 
 static void *ssl_realloc(void *p, size_t n, const char *file, int line)
@@ -144,7 +138,7 @@ static void *ssl_realloc(void *p, size_t n, const char *file, int line)
         return ssl_alloc(n, file, line);
     }
     if (n == 0) {
-        ssl_free(p, file, line);
+        pool_give(p);
         return NULL;
     }
     size_t old = pool_size(p);
@@ -152,10 +146,8 @@ static void *ssl_realloc(void *p, size_t n, const char *file, int line)
         return p;
     }
     void *fresh = ssl_alloc(n, file, line);
-    if (fresh != NULL) {
-        memcpy(fresh, p, old);
-        ssl_free(p, file, line);
-    }
+    memcpy(fresh, p, old);
+    pool_give(p);
     return fresh;
 }
 

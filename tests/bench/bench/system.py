@@ -98,7 +98,7 @@ class Procs:
         with open(path, "ab") as out:
             p = subprocess.Popen(args, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, cwd=self.dir,
                                  preexec_fn=lambda: os.sched_setaffinity(0, {cpu}))
-        p.log_path = path
+        p.log_path, p.began = path, time.monotonic()
         self.all.append(p)
         return p
 
