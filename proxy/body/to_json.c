@@ -10,8 +10,9 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "proxy/body/whole.h"
+#include "proxy/body/xml_cost.h"
 
-enum { FEW = 8, MAX_DEPTH = 200 };
+enum { FEW = 8, MAX_DEPTH = 200, MAX_NAMESPACES = 256 };
 
 struct to_json {
     struct body_whole whole;
@@ -304,24 +305,58 @@ static void refuse_doctype(void *ctx, const xmlChar *name, const xmlChar *extern
     xmlStopParser(parser);
 }
 
+struct reader {
+    startElementNsSAX2Func start; /* libxml2's own */
+    bool crowded;
+};
+
+/* Each name with a prefix is looked for among all the namespaces that were declared around it. */
+static void start_element(void *ctx, const xmlChar *name, const xmlChar *prefix, const xmlChar *uri, int n_ns,
+                          const xmlChar **ns, int n, int n_default, const xmlChar **attributes)
+{
+    xmlParserCtxt *parser = ctx;
+    struct reader *r = parser->_private;
+    if (parser->nsNr / 2 > MAX_NAMESPACES) {
+        r->crowded = true;
+        xmlStopParser(parser);
+        return;
+    }
+    r->start(ctx, name, prefix, uri, n_ns, ns, n, n_default, attributes);
+}
+
+static bool write_parsed(struct writer *w, xmlParserCtxt *parser, struct slice body)
+{
+    struct slice text = slice_starts_with(body, SLICE("\xef\xbb\xbf")) ? slice_from(body, 3) : body;
+    const struct reader *r = parser->_private;
+    if (r->crowded) {
+        return err_set(w->err, ERR_LIMIT, "the XML declares more than %d namespaces inside each other", MAX_NAMESPACES);
+    }
+    if (parser->wellFormed == 0 || parser->myDoc == NULL || xmlDocGetRootElement(parser->myDoc) == NULL) {
+        say_why(xmlCtxtGetLastError(parser), w->err);
+        return false;
+    }
+    return write_document(w, parser->myDoc, slice_starts_with(text, SLICE("<?xml")));
+}
+
 static bool convert(const struct body_whole *whole, struct slice body, struct strbuf *out, struct err *err)
 {
     const struct to_json *j = (const void *)whole;
     struct writer w = {j->always_array, out, err};
+    if (!xml_cost_check(body, err)) {
+        return false;
+    }
     xmlParserCtxt *parser = xmlCreateMemoryParserCtxt(body.p, (int)body.n);
     if (parser == NULL) {
         return err_set(err, ERR_INPUT, "the body is not readable as XML");
     }
-    xmlCtxtUseOptions(parser, XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING | XML_PARSE_NOCDATA);
+    int wide = xml_cost_is_wide(body) ? XML_PARSE_IGNORE_ENC : 0; /* its first bytes have told; it must not switch */
+    xmlCtxtUseOptions(parser, wide | XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING | XML_PARSE_NOCDATA);
+    struct reader reader = {.start = parser->sax->startElementNs};
+    parser->_private = &reader;
     parser->sax->internalSubset = refuse_doctype;
+    parser->sax->startElementNs = start_element;
     xmlParseDocument(parser);
-    bool ok = parser->wellFormed != 0 && parser->myDoc != NULL && xmlDocGetRootElement(parser->myDoc) != NULL;
-    if (ok) {
-        struct slice text = slice_starts_with(body, SLICE("\xef\xbb\xbf")) ? slice_from(body, 3) : body;
-        ok = write_document(&w, parser->myDoc, slice_starts_with(text, SLICE("<?xml")));
-    } else {
-        say_why(xmlCtxtGetLastError(parser), err);
-    }
+    bool ok = write_parsed(&w, parser, body);
     xmlFreeDoc(parser->myDoc);
     parser->myDoc = NULL;
     xmlFreeParserCtxt(parser);

@@ -5,26 +5,23 @@
 #include "base/doc/doc.h"
 #include "proxy/body/whole.h"
 
-enum { MAX_NODES = 200000, MAX_DEPTH = 64 };
+enum { MAX_NODES = 200000, MAX_DEPTH = 64, MAX_DECLARED = 64 };
 
 struct to_xml {
     struct body_whole whole;
     struct body_to_xml conf;
 };
 
-/* The element whose inside is being written: which namespace prefixes are declared around it. */
-struct frame {
-    const struct frame *outer;
-    const struct doc *map;
-};
-
 struct writer {
     const struct body_to_xml *conf;
     struct strbuf *out;
     struct err *err;
+    /* Prefixes declared by the elements around, the outermost first. Few, because each name is compared with them all. */
+    struct slice declared[MAX_DECLARED];
+    size_t n_declared;
 };
 
-static bool write_element(struct writer *w, struct slice name, const struct doc *value, const struct frame *outer);
+static bool write_element(struct writer *w, struct slice name, const struct doc *value);
 
 /* ---- names ---- */
 
@@ -39,14 +36,26 @@ static bool is_declaration(const struct body_to_xml *c, struct slice key, struct
     return rest.n == 0 || (slice_starts_with(rest, c->separator) && prefix->n > 0);
 }
 
-static bool is_declared(const struct body_to_xml *c, struct slice prefix, const struct frame *f)
+static bool declare(struct writer *w, const struct doc *map)
 {
-    for (; f != NULL; f = f->outer) {
-        for (size_t i = 0; i < doc_len(f->map); i++) {
-            struct slice declared;
-            if (is_declaration(c, doc_key(doc_at(f->map, i)), &declared) && slice_eq(declared, prefix)) {
-                return true;
-            }
+    for (size_t i = 0; i < doc_len(map); i++) {
+        struct slice prefix;
+        if (!is_declaration(w->conf, doc_key(doc_at(map, i)), &prefix)) {
+            continue;
+        }
+        if (w->n_declared == MAX_DECLARED) {
+            return err_set(w->err, ERR_LIMIT, "the JSON declares more than %d namespaces inside each other", MAX_DECLARED);
+        }
+        w->declared[w->n_declared++] = prefix;
+    }
+    return true;
+}
+
+static bool is_declared(const struct writer *w, struct slice prefix)
+{
+    for (size_t i = 0; i < w->n_declared; i++) {
+        if (slice_eq(w->declared[i], prefix)) {
+            return true;
         }
     }
     return false;
@@ -74,11 +83,11 @@ static void write_local(struct writer *w, struct slice name)
     }
 }
 
-static void write_name(struct writer *w, struct slice name, const struct frame *f)
+static void write_name(struct writer *w, struct slice name)
 {
     size_t at = slice_search(name, w->conf->separator);
     struct slice prefix = slice_sub(name, 0, at), local = slice_from(name, at + w->conf->separator.n);
-    if (at > 0 && at < name.n && local.n > 0 && is_declared(w->conf, prefix, f)) {
+    if (at > 0 && at < name.n && local.n > 0 && is_declared(w, prefix)) {
         write_local(w, prefix);
         strbuf_add_char(w->out, ':');
         name = local;
@@ -134,12 +143,12 @@ static bool is_block(const struct writer *w, const struct doc *member)
     return w->conf->block.n > 0 && slice_eq(doc_key(member), w->conf->block) && doc_is(member, DOC_MAP);
 }
 
-static bool write_block(struct writer *w, const struct doc *block, const struct frame *f)
+static bool write_block(struct writer *w, const struct doc *block)
 {
     for (size_t i = 0; i < doc_len(block); i++) {
         const struct doc *a = doc_at(block, i);
         strbuf_add_char(w->out, ' ');
-        write_name(w, doc_key(a), f);
+        write_name(w, doc_key(a));
         if (!write_attribute(w, a)) {
             return false;
         }
@@ -148,7 +157,7 @@ static bool write_block(struct writer *w, const struct doc *block, const struct 
 }
 
 /* What of the map stands in the element's tag; *children: how much is left to stand inside. */
-static bool write_attributes(struct writer *w, const struct doc *map, const struct frame *f, size_t *children)
+static bool write_attributes(struct writer *w, const struct doc *map, size_t *children)
 {
     *children = 0;
     for (size_t i = 0; i < doc_len(map); i++) {
@@ -162,7 +171,7 @@ static bool write_attributes(struct writer *w, const struct doc *map, const stru
             }
             ok = write_attribute(w, member);
         } else if (is_block(w, member)) {
-            ok = write_block(w, member, f);
+            ok = write_block(w, member);
         } else {
             ++*children;
         }
@@ -173,26 +182,25 @@ static bool write_attributes(struct writer *w, const struct doc *map, const stru
     return true;
 }
 
-static bool write_children(struct writer *w, const struct doc *map, const struct frame *f)
+static bool write_children(struct writer *w, const struct doc *map)
 {
     for (size_t i = 0; i < doc_len(map); i++) {
         const struct doc *member = doc_at(map, i);
         struct slice prefix;
         if (!is_declaration(w->conf, doc_key(member), &prefix) && !is_block(w, member) &&
-            !write_element(w, doc_key(member), member, f)) {
+            !write_element(w, doc_key(member), member)) {
             return false;
         }
     }
     return true;
 }
 
-static bool write_map(struct writer *w, struct slice name, const struct doc *map, const struct frame *outer)
+static bool write_inside(struct writer *w, struct slice name, const struct doc *map)
 {
-    struct frame f = {outer, map};
     size_t children = 0;
     strbuf_add_char(w->out, '<');
-    write_name(w, name, &f);
-    if (!write_attributes(w, map, &f, &children)) {
+    write_name(w, name);
+    if (!write_attributes(w, map, &children)) {
         return false;
     }
     if (children == 0) {
@@ -200,19 +208,27 @@ static bool write_map(struct writer *w, struct slice name, const struct doc *map
         return true;
     }
     strbuf_add_char(w->out, '>');
-    if (!write_children(w, map, &f)) {
+    if (!write_children(w, map)) {
         return false;
     }
     strbuf_add_str(w->out, "</");
-    write_name(w, name, &f);
+    write_name(w, name);
     strbuf_add_char(w->out, '>');
     return true;
 }
 
-static bool write_list(struct writer *w, struct slice name, const struct doc *list, const struct frame *outer)
+static bool write_map(struct writer *w, struct slice name, const struct doc *map)
+{
+    size_t outside = w->n_declared;
+    bool ok = declare(w, map) && write_inside(w, name, map);
+    w->n_declared = outside;
+    return ok;
+}
+
+static bool write_list(struct writer *w, struct slice name, const struct doc *list)
 {
     for (size_t i = 0; i < doc_len(list); i++) {
-        if (!write_element(w, name, doc_at(list, i), outer)) {
+        if (!write_element(w, name, doc_at(list, i))) {
             return false;
         }
     }
@@ -220,19 +236,19 @@ static bool write_list(struct writer *w, struct slice name, const struct doc *li
 }
 
 /* Recursion is as deep as the document, which its reader limits. */
-static bool write_element(struct writer *w, struct slice name, const struct doc *value, const struct frame *outer)
+static bool write_element(struct writer *w, struct slice name, const struct doc *value)
 {
     if (strbuf_slice(w->out).n > BODY_STEP_MAX) {
         return err_set(w->err, ERR_LIMIT, "the XML would be larger than %d bytes", BODY_STEP_MAX);
     }
     if (doc_is(value, DOC_MAP)) {
-        return write_map(w, name, value, outer);
+        return write_map(w, name, value);
     }
     if (doc_is(value, DOC_LIST) && doc_len(value) > 0) {
-        return write_list(w, name, value, outer);
+        return write_list(w, name, value);
     }
     strbuf_add_char(w->out, '<');
-    write_name(w, name, outer);
+    write_name(w, name);
     if (doc_is(value, DOC_NULL)) {
         strbuf_add_str(w->out, " xsi:nil=\"true\" xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\" />");
         return true;
@@ -244,7 +260,7 @@ static bool write_element(struct writer *w, struct slice name, const struct doc 
     strbuf_add_char(w->out, '>');
     bool ok = write_scalar(w, value);
     strbuf_add_str(w->out, "</");
-    write_name(w, name, outer);
+    write_name(w, name);
     strbuf_add_char(w->out, '>');
     return ok;
 }
@@ -254,7 +270,7 @@ static bool convert(const struct body_whole *whole, struct slice body, struct st
     const struct to_xml *x = (const void *)whole;
     struct doc_limits limits = {.max_bytes = body.n + 1, .max_nodes = MAX_NODES, .max_depth = MAX_DEPTH};
     struct arena *arena = arena_create(0);
-    struct writer w = {&x->conf, out, err};
+    struct writer w = {.conf = &x->conf, .out = out, .err = err};
     const struct doc *root = doc_parse(arena, (struct doc_source){"body", body, DOC_JSON}, &limits, err);
     bool ok = root != NULL;
     if (ok && doc_is(root, DOC_LIST)) {
@@ -264,8 +280,8 @@ static bool convert(const struct body_whole *whole, struct slice body, struct st
         struct slice prefix;
         bool is_root = only != NULL && !doc_is(only, DOC_LIST) && !is_block(&w, only) &&
                        !is_declaration(&x->conf, doc_key(only), &prefix);
-        ok = is_root ? write_element(&w, doc_key(only), only, NULL)
-                     : write_element(&w, SLICE("Document"), root, NULL);
+        ok = is_root ? write_element(&w, doc_key(only), only)
+                     : write_element(&w, SLICE("Document"), root);
     }
     arena_destroy(&arena);
     return ok;

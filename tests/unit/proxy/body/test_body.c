@@ -316,6 +316,108 @@ static void a_body_beyond_the_limit_or_nested_too_deep_fails(void **state)
     strbuf_fini(&out);
 }
 
+/* Documents whose reading or writing would cost the square of their size are refused; the rest of them is not. */
+static void add_numbered(struct strbuf *text, const char *before, const char *after, int n)
+{
+    for (int i = 0; i < n; i++) {
+        strbuf_printf(text, "%s%d%s", before, i, after);
+    }
+}
+
+static void to_json(const struct strbuf *text, const char *error)
+{
+    struct strbuf out;
+    struct err err;
+    strbuf_init(&out);
+    struct body_to_json j = {false, 1 << 20};
+    bool ok = run(body_to_json_create(arena, &j, "xml-to-json"), strbuf_slice(text), (struct cut){1 << 20, 1}, &out, &err);
+    if (ok != (error == NULL) || (!ok && strstr(err.text, error) == NULL)) {
+        fail_msg("%s", ok ? "read" : err.text);
+    }
+    strbuf_fini(&out);
+}
+
+static void xml_with_more_attributes_or_namespaces_than_can_be_compared_fails(void **state)
+{
+    (void)state;
+    static const struct {
+        int attributes, namespaces, depth;
+        const char *error;
+    } rows[] = {{990, 0, 1, NULL},  {1010, 0, 1, "an element with more than 1000 attributes"},
+                {500, 0, 20, NULL}, {0, 250, 1, NULL},
+                {0, 260, 1, "declares more than 256 namespaces inside each other"},
+                {0, 20, 20, "declares more than 256 namespaces inside each other"}};
+    struct strbuf text;
+    strbuf_init(&text);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        strbuf_clear(&text);
+        for (int k = 0; k < rows[i].depth; k++) {
+            strbuf_add_str(&text, "<a");
+            add_numbered(&text, " a", " =\n'>'", rows[i].attributes);
+            add_numbered(&text, " xmlns:p", "=\"u\"", rows[i].namespaces);
+            strbuf_add_str(&text, ">");
+        }
+        for (int k = 0; k < rows[i].depth; k++) {
+            strbuf_add_str(&text, "</a>");
+        }
+        to_json(&text, rows[i].error);
+    }
+    strbuf_clear(&text); /* one after the other, each with its own */
+    strbuf_add_str(&text, "<a>");
+    add_numbered(&text, "<b xmlns:p", "='u' c='d'/>", 5000);
+    strbuf_add_str(&text, "</a>");
+    to_json(&text, NULL);
+    strbuf_fini(&text);
+}
+
+static void xml_in_an_encoding_that_hides_its_tags_fails(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *body, *error;
+    } rows[] = {{"<?xml version='1.0' encoding='UTF-7'?><a b='c'/>", "an encoding that is not read: UTF-7"},
+                {"<?xml version='1.0' encoding=\"IBM037\"?><a/>", "an encoding that is not read: IBM037"},
+                {"\xef\xbb\xbf<?xml version='1.0' encoding='x'?><a/>", "an encoding that is not read: x"},
+                {"\x4c\x6f\xa7\x94", "not readable as XML"},
+                {"<?xml version='1.0' encoding='windows-1252'?><a/>", NULL},
+                {"<?xml version='1.0' encoding='?><a/>", "not readable as XML"},
+                {"<?xml version='1.0'?><a encoding='x'/>", NULL}};
+    struct strbuf text;
+    strbuf_init(&text);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        strbuf_clear(&text);
+        strbuf_add_str(&text, rows[i].body);
+        to_json(&text, rows[i].error);
+    }
+    strbuf_clear(&text);
+    strbuf_add(&text, SLICE("\xff\xfe<\0a\0/\0>\0"));
+    to_json(&text, NULL);
+    strbuf_fini(&text);
+}
+
+static void json_with_many_prefixed_names_is_written_and_with_too_many_namespaces_fails(void **state)
+{
+    (void)state;
+    struct body_to_xml x = {SLICE(":"), SLICE("xmlns"), SLICE("#attrs"), 1 << 20};
+    struct strbuf text, out;
+    struct err err;
+    strbuf_init(&text);
+    strbuf_init(&out);
+    strbuf_add_str(&text, "{\"a\":{\"xmlns:p\":\"u\"");
+    add_numbered(&text, ",\"p:n", "\":1", 30000); /* minutes, if each were looked for among all */
+    strbuf_add_str(&text, "}}");
+    assert_true(run(body_to_xml_create(arena, &x, "json-to-xml"), strbuf_slice(&text), (struct cut){1 << 20, 1}, &out, &err));
+    assert_true(slice_starts_with(strbuf_slice(&out), SLICE("<a xmlns:p=\"u\"><p:n0>1</p:n0><p:n1>")));
+    strbuf_clear(&text);
+    strbuf_add_str(&text, "{\"a\":{\"b\":1");
+    add_numbered(&text, ",\"xmlns:p", "\":\"u\"", 65);
+    strbuf_add_str(&text, "}}");
+    assert_false(run(body_to_xml_create(arena, &x, "json-to-xml"), strbuf_slice(&text), (struct cut){1 << 20, 1}, &out, &err));
+    assert_string_equal(err.text, "the JSON declares more than 64 namespaces inside each other");
+    strbuf_fini(&text);
+    strbuf_fini(&out);
+}
+
 static void stages_follow_one_another(void **state)
 {
     (void)state;
@@ -350,6 +452,9 @@ int main(void)
         cmocka_unit_test(xml_becomes_json),
         cmocka_unit_test(every_child_is_an_array_where_that_is_asked_for),
         cmocka_unit_test(a_body_beyond_the_limit_or_nested_too_deep_fails),
+        cmocka_unit_test(xml_with_more_attributes_or_namespaces_than_can_be_compared_fails),
+        cmocka_unit_test(xml_in_an_encoding_that_hides_its_tags_fails),
+        cmocka_unit_test(json_with_many_prefixed_names_is_written_and_with_too_many_namespaces_fails),
         cmocka_unit_test(stages_follow_one_another),
     };
     return cmocka_run_group_tests(tests, open_arena, close_arena);
