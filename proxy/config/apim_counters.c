@@ -85,7 +85,8 @@ bool apim_counters_use(struct apim_counters *c, const struct apim_use *use, stru
     do {
         uint64_t start = state >> 32;
         uint32_t count = (uint32_t)state;
-        if (count == 0 || (use->period_s != 0 && now - start >= use->period_s)) {
+        /* another worker's clock may be a turn ahead of ours: its window is not over because it begins after our now */
+        if (count == 0 || (use->period_s != 0 && now >= start && now - start >= use->period_s)) {
             start = now;
             count = 0;
         }

@@ -85,6 +85,7 @@ static enum filter_verdict send_on(struct filter_host *host)
     call->cluster = cluster_of(call);
     if (host->request->protocol.n > 0) { /* an upgrade carries no body, but another protocol */
         apim_drop_stages(host, true);
+        host->replaces_request_body = false;
     }
     if (call->rewrites_response) { /* what is compressed cannot be read */
         head_remove_id(host->request, FIELD_ACCEPT_ENCODING);

@@ -66,7 +66,7 @@ bool apim_check_cors(struct filter_host *host, const struct apim_cors *c)
         host->apim.cors = c;
         return true;
     }
-    if (!c->terminate_unmatched) {
+    if (!c->terminate_unmatched || host->apim.failing) {
         return true;
     }
     struct head response;

@@ -237,6 +237,7 @@ bool apim_run_response(struct filter_host *host)
     } else if (run_section(&r, 0) == STEP_REPLIED) {
         return false;
     }
+    apim_leave_all(host); /* of those that the last step did not let go on to their end */
     if (apim_has_no_body(host->response->status)) { /* a policy may have made it so */
         apim_drop_stages(host, false);
         host->replaces_response_body = true;

@@ -51,6 +51,9 @@ void apim_reply_key(struct filter_host *host, bool missing)
 void apim_reply_closed(struct filter_host *host, struct slice why)
 {
     struct strbuf text;
+    if (host->apim.failing) {
+        return;
+    }
     strbuf_init(&text);
     strbuf_add_json(&text, why);
     char *body = arena_printf(host->arena, "{ \"statusCode\": 501, \"message\": %s }", strbuf_cstr(&text));

@@ -126,7 +126,10 @@ void apim_fail(struct filter_host *host, const struct apim_failure *failure)
     apim_leave_all(host);
     if (host->apim.linked) {
         apim_run_on_error(host);
+        apim_leave_all(host);
+        host->apim.failing = true; /* what on-error wants done to the body is a part of it */
         apim_finish_body(host, false);
+        host->apim.failing = false;
     }
     apim_send(host);
 }

@@ -34,6 +34,20 @@ static void a_window_begins_with_its_first_use_and_refuses_what_is_too_many(void
     apim_counters_unref(&c);
 }
 
+static void a_worker_whose_clock_is_behind_does_not_begin_the_window_again(void **state)
+{
+    (void)state;
+    struct apim_counters *c = apim_counters_create();
+    struct apim_used used;
+    assert_true(use(c, 7, 1001, &used));
+    assert_true(use(c, 7, 1000, &used));
+    assert_int_equal(used.left, 1);
+    assert_true(use(c, 7, 1001, &used));
+    assert_false(use(c, 7, 1000, &used));
+    assert_int_equal(used.again_s, 61);
+    apim_counters_unref(&c);
+}
+
 static void a_window_without_a_period_never_ends(void **state)
 {
     (void)state;
@@ -98,6 +112,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_window_begins_with_its_first_use_and_refuses_what_is_too_many),
+        cmocka_unit_test(a_worker_whose_clock_is_behind_does_not_begin_the_window_again),
         cmocka_unit_test(a_window_without_a_period_never_ends),
         cmocka_unit_test(keys_that_collide_are_counted_apart),
         cmocka_unit_test(workers_together_get_exactly_what_is_allowed),

@@ -76,6 +76,11 @@ static const struct row ROWS[] = {
      "403 |content-type: application/json|x: 1|{ \"statusCode\": 403, \"message\": \"Caller IP address is blocked. Access denied.\" }"},
     {{"inbound: [ " FORBID " ], on_error: [ { find_and_replace: { from: statusCode, to: { parts: [ { literal: code } ] } } } ]", NULL, NULL},
      "403 |content-type: application/json|{ \"code\": 403, \"message\": \"Caller IP address is blocked. Access denied.\" }"},
+    /* an on-error that fails itself */
+    {{"inbound: [ " FORBID " ], on_error: [ { xml_to_json: {} } ]", NULL, NULL},
+     "403 |" JSON("403", "Caller IP address is blocked. Access denied.")},
+    {{"inbound: [ " FORBID " ], on_error: [ { rewrite_uri: { uri_template: \"/{none}\" } } ]", NULL, NULL},
+     "403 |" JSON("403", "Caller IP address is blocked. Access denied.")},
     {{"inbound: [ { check_header: { name: none, code: 400, message: 'no \"x\"' } } ]", NULL, NULL}, "400 |" JSON("400", "no \\\"x\\\"")},
     /* limit-concurrency */
     {{"inbound: [ " ENTER("k", "1") ", " ENTER("k", "1") ", " LEAVE ", " LEAVE " ]", NULL, NULL},
@@ -322,6 +327,33 @@ static void a_body_of_a_policys_own_goes_through_the_stages_at_once(void **state
     call_fini(&c);
 }
 
+/* It would wait for the end of a request that has none before the answer. */
+static void an_upgrade_goes_without_a_body_of_a_policys_own(void **state)
+{
+    (void)state;
+    struct call c;
+    load(&f, &(struct documents){"inbound: [ { set_body: { value: { parts: [ { literal: one } ] } } } ], backend: [ " FORWARD " ]", NULL, NULL});
+    call_init(&c, &f, "GET", "/a/items/7");
+    c.request.protocol = SLICE("websocket");
+    assert_int_equal(call_request(&c), FILTER_CONTINUE);
+    assert_false(c.host.replaces_request_body);
+    call_fini(&c);
+}
+
+static void a_place_taken_in_on_error_is_free_with_the_answer(void **state)
+{
+    (void)state;
+    load(&f, &(struct documents){"inbound: [ " FORBID " ], on_error: [ " ENTER("late", "1") ", " RETURN("299") ", " LEAVE " ]", NULL, NULL});
+    struct call c[2];
+    for (int i = 0; i < 2; i++) {
+        call_init(&c[i], &f, "GET", "/a/items/7");
+        assert_int_equal(call_request(&c[i]), FILTER_REPLIED);
+        assert_string_equal(strbuf_cstr(&c[i].replied), "299 |");
+    }
+    call_fini(&c[0]);
+    call_fini(&c[1]);
+}
+
 static void a_failure_says_which_policy_it_was(void **state)
 {
     (void)state;
@@ -433,6 +465,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_response_that_cannot_be_read_is_answered_with_an_error_once, open_store, close_store),
         cmocka_unit_test_setup_teardown(a_callback_that_is_no_identifier_is_refused, open_store, close_store),
         cmocka_unit_test_setup_teardown(a_body_of_a_policys_own_goes_through_the_stages_at_once, open_store, close_store),
+        cmocka_unit_test_setup_teardown(an_upgrade_goes_without_a_body_of_a_policys_own, open_store, close_store),
+        cmocka_unit_test_setup_teardown(a_place_taken_in_on_error_is_free_with_the_answer, open_store, close_store),
         cmocka_unit_test_setup_teardown(a_failure_says_which_policy_it_was, open_store, close_store),
         cmocka_unit_test_setup_teardown(a_redirect_is_followed_within_the_backends_origin, open_store, close_store),
         cmocka_unit_test_setup_teardown(a_program_that_does_not_fit_is_refused, open_store, close_store),
