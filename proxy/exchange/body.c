@@ -9,11 +9,12 @@ enum {
     BEFORE_HEAD = 64 * 1024,  /* made of a body before its head goes */
 };
 
-/* Moves body through the stages until `budget` is there, nothing is left or its end was. *taken: bytes it cost. */
+/* Moves body through the stages until `budget` is there, nothing is left or its end was. *taken: bytes it cost. The end
+ * alone needs no budget: whoever sees that all has been taken may let go of `from`. */
 static bool run(struct body_chain *chain, struct stream *from, size_t budget, struct buf *out, struct err *err,
                 size_t *taken)
 {
-    while (!chain->over && buf_len(out) < budget) {
+    while (!chain->over && (buf_len(out) < budget || (from->in_end && buf_is_empty(&from->in)))) {
         struct buf in;
         buf_init(&in);
         size_t n = buf_move(&in, &from->in, PIECE);

@@ -213,6 +213,7 @@ void headers_edit(struct head *head, const struct header_edit_conf *edit);
 
 /* reply.c */
 void reply_local(struct filter_host *host, const struct local_reply *reply);
+int64_t reply_length(unsigned status, struct slice body); /* for head.content_length (RFC 9110 8.6) */
 void reply_plain(struct request *r, unsigned status, const char *body, uint32_t flags, const char *details);
 
 /* finish.c */

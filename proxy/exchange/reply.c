@@ -45,12 +45,18 @@ static void send_grpc(struct request *r, const struct local_reply *reply)
     stream_send_head(r->down, head, true);
 }
 
+/* 304's would be the length of what the cache has, which is not known here. */
+int64_t reply_length(unsigned status, struct slice body)
+{
+    return status == 204 || status == 304 ? -1 : (int64_t)body.n;
+}
+
 static void send_http(struct request *r, const struct local_reply *reply)
 {
     struct head *head = new_head(r, reply->status);
     bool no_body = slice_eq(r->method, SLICE("HEAD")) || reply->body.n == 0;
     head->reason = reply->reason;
-    head->content_length = (int64_t)reply->body.n;
+    head->content_length = reply_length(reply->status, reply->body);
     if (reply->content_type.n > 0) {
         head_add_id(head, FIELD_CONTENT_TYPE, reply->content_type);
     }

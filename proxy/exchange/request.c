@@ -38,6 +38,8 @@ void request_enter(struct request *r, enum request_state next)
         break;
     case REQUEST_REPLIED:
         retry_end(r);
+        replay_end(r);
+        apim_end(&r->host); /* the client may take its time with the answer */
         timers_no_timeout(r);
         timer_cancel(&r->receiving);
         upstream_cancel(&r->acquire);
@@ -53,6 +55,7 @@ void request_enter(struct request *r, enum request_state next)
         break;
     case REQUEST_RESPONSE:
         retry_end(r);
+        replay_end(r); /* what goes from here on goes once */
         break;
     case REQUEST_NEW:
     case REQUEST_ACQUIRE:

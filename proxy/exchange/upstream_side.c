@@ -344,7 +344,7 @@ static void answer_own_body(struct request *r, struct head *head)
 {
     struct slice own = r->host.response_body;
     bool none = own.n == 0 || slice_eq(r->method, SLICE("HEAD"));
-    head->content_length = (int64_t)own.n;
+    head->content_length = reply_length(head->status, own);
     request_enter(r, REQUEST_RESPONSE);
     timers_touch(r);
     stream_send_head(r->down, head, none);

@@ -135,7 +135,7 @@ class Request:
 
 class Backend:
     """An HTTP/1.1 server that records what it receives, byte for byte, and answers as `answer(request)` says:
-    (status line text, headers, body) or bytes to be sent as they are. tls: an ssl.SSLContext."""
+    (status line text, headers, body), bytes to be sent as they are, or a function that sends. tls: an ssl.SSLContext."""
 
     def __init__(self, answer=None, tls=None, host="127.0.0.1", port=0):
         self.requests, self.connections = [], 0
@@ -181,6 +181,9 @@ class Backend:
             request.body, data = self.read_body(sock, request, data)
             self.requests.append(request)
             reply = self.answer(request)
+            if callable(reply):
+                reply(sock)
+                continue
             if isinstance(reply, bytes):
                 sock.sendall(reply)
                 if b"close" in reply[:200].lower():

@@ -9,6 +9,7 @@ import pytest
 
 from chain import INTERNAL, Chain, replace
 from harness import Process, free_port, port_open, wait_for
+from raw_kit import H2Client, frame, headers, request
 from test_policy import document, header
 
 SOAP = ("<?xml version=\"1.0\"?>\n<soap:Envelope xmlns=\"http://example.com/\" xmlns:soap=\"http://schemas.xmlsoap.org/soap/envelope/\">\n"
@@ -220,6 +221,57 @@ def test_texts_are_replaced_in_requests(chain):
     status, _, body, _ = post(chain, "replace-up", "@" + chain.path("upload"))
     assert (status, body) == (200, b"new and longer" * 400_000) and last(chain).header("transfer-encoding") == "chunked"
     assert chain.call("/replace-up/items/7")[0] == 200 and last(chain).header("transfer-encoding") is None
+
+
+def test_the_end_of_a_response_comes_even_if_there_was_no_room_when_it_came(chain):
+    """The windows are closed: what is made of each body waits. In one of them its last piece fills the room to the brim,
+    and the end comes by itself."""
+    over, sizes = threading.Event(), range(1, 65)
+
+    def answer(seen):
+        body = b"old text" * (128 * int(seen.path.rsplit("/", 1)[1]))
+
+        def send(sock):
+            sock.sendall(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n%x\r\n%s\r\n" % (len(body), body))
+            over.wait(20)
+            sock.sendall(b"0\r\n\r\n")
+        return send
+
+    chain.internal.answer = answer
+    c = H2Client(chain.ports["app"][0], settings=b"\0\4" + bytes(4))
+    try:
+        ids = [c.id() for _ in sizes]
+        for n, size in zip(ids, sizes):
+            c.send(headers(n, request("GET", f"/replace/items/{size}", "127.0.0.1", "http",
+                                      ("ocp-apim-subscription-key", chain.key()))))
+        assert c.until(lambda: all(c.stream(n)["head"] for n in ids)), "heads"
+        over.set()
+        # Afterwards each stream gets its window, and the connection more than all of them need.
+        c.until(lambda: False, 1)
+        c.send(frame(8, 0, 0, (1 << 30).to_bytes(4, "big")))
+        for n in ids:
+            c.send(frame(8, 0, n, (1 << 30).to_bytes(4, "big")))
+        c.until(lambda: all(c.over(n) for n in ids))
+        assert [size for n, size in zip(ids, sizes) if not c.stream(n)["end"]] == []
+        secret = chain.function_key.encode()
+        assert all(c.stream(n)["body"] == secret * (128 * size) for n, size in zip(ids, sizes))
+    finally:
+        over.set()
+        c.close()
+        chain.internal.answer = chain.answers
+
+
+def test_an_answer_that_has_no_body_tells_no_length_of_one(chain):
+    for status in ("304 Not Modified", "204 No Content"):
+        chain.internal.answer = lambda r: f"HTTP/1.1 {status}\r\netag: \"x\"\r\n\r\n".encode()
+        try:
+            for version in ("--http1.1", "--http2-prior-knowledge"):
+                for api in ("plain", "replace"):
+                    got, fields, body, _ = chain.call(f"/{api}/items/7", version)
+                    assert (got, body, fields.get("etag")) == (int(status[:3]), b"", '"x"')
+                    assert "content-length" not in fields, (status, version, api)
+        finally:
+            chain.internal.answer = chain.answers
 
 
 def test_a_policys_own_body_goes_through_what_follows(chain):
