@@ -45,14 +45,15 @@ def specification(api, operations):
     return {"openapi": "3.0.1", "info": {"title": f"api {api}", "version": "1"}, "paths": paths}
 
 
-def make(folder, apis=2000, operations=75000, subscriptions=75000):
+def make(folder, apis=2000, operations=75000, subscriptions=75000, service=None):
+    """service: all APIs have this one behind them, and every subscription is for all of them."""
     root = os.path.join(folder, "artifacts")
     write(os.path.join(root, "policy.xml"), PLAIN)
     for a in range(apis):
         where = os.path.join(root, "apis", f"api-{a}")
         write(os.path.join(where, "apiInformation.json"), {"properties": {
             "displayName": f"API {a}", "path": f"team-{a % 50}/api-{a}", "protocols": ["https", "http"], "apiRevision": "1",
-            "isCurrent": True, "subscriptionRequired": True, "serviceUrl": f"http://10.1.{a // 250}.{a % 250 + 1}:8080/v1"}})
+            "isCurrent": True, "subscriptionRequired": True, "serviceUrl": service or f"http://10.1.{a // 250}.{a % 250 + 1}:8080/v1"}})
         n = (a + 1) * operations // apis - a * operations // apis
         write(os.path.join(where, "specification.json"), specification(a, n))
         write(os.path.join(where, "policy.xml"), POLICY % a)
@@ -64,7 +65,7 @@ def make(folder, apis=2000, operations=75000, subscriptions=75000):
     keys = ["apimServiceName: bench", "subscriptions:"]
     for s in range(subscriptions):
         write(os.path.join(root, "subscriptions", f"subscription-{s}", "subscriptionInformation.json"), {"properties": {
-            "displayName": f"subscription {s}", "scope": f"/products/product-{s % PRODUCTS}", "state": "active",
+            "displayName": f"subscription {s}", "scope": "/apis" if service else f"/products/product-{s % PRODUCTS}", "state": "active",
             "ownerId": f"/users/user-{s % 9000}", "allowTracing": False}})
         keys.append(f"- name: subscription-{s}\n  properties:\n    primaryKey: primary-key-of-{s:08}\n"
                     f"    secondaryKey: secondary-key-of-{s:08}")
