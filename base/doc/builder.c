@@ -221,7 +221,7 @@ static bool check_large(struct builder *b, struct doc *map)
     index[0] = size - 1;
     index++;
     for (uint32_t i = 0; i < map->count; i++) {
-        uint32_t at = (uint32_t)slice_hash(map->items[i].key, 0) & (size - 1);
+        uint32_t at = (uint32_t)slice_hash(map->items[i].key, doc_seed(map)) & (size - 1);
         for (; index[at] != 0; at = (at + 1) & (size - 1)) {
             if (slice_eq(map->items[index[at] - 1].key, map->items[i].key)) {
                 return duplicate(b, &map->items[i], &map->items[index[at] - 1]);

@@ -105,7 +105,7 @@ const struct doc *doc_find(const struct doc *map, struct slice key)
     }
     if (map->index != NULL) {
         uint32_t mask = map->index[-1];
-        for (uint32_t i = (uint32_t)slice_hash(key, 0) & mask; map->index[i] != 0; i = (i + 1) & mask) {
+        for (uint32_t i = (uint32_t)slice_hash(key, doc_seed(map)) & mask; map->index[i] != 0; i = (i + 1) & mask) {
             const struct doc *member = &map->items[map->index[i] - 1];
             if (slice_eq(member->key, key)) {
                 return member;

@@ -176,9 +176,9 @@ static void start_api(struct request *r, const struct route_request *view)
         r->apim_match = (struct apim_match){.reason = APIM_NO_API};
     } else {
         struct route_request asked = *view;
-        if (slice_eq_nocase(r->head->protocol, SLICE("websocket"))) {
-            asked.scheme = slice_eq_nocase(view->scheme, SLICE("https")) ? SLICE("wss") : SLICE("ws");
-        }
+        /* An API's protocols are about what is spoken here, whatever :scheme or x-forwarded-proto say of it. */
+        bool tls = r->host.downstream->tls != NULL, websocket = slice_eq_nocase(r->head->protocol, SLICE("websocket"));
+        asked.scheme = websocket ? (tls ? SLICE("wss") : SLICE("ws")) : tls ? SLICE("https") : SLICE("http");
         apim_match(table, &asked, r->host.arena, &r->apim_match);
     }
     r->host.apim.match = &r->apim_match;

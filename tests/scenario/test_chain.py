@@ -10,6 +10,7 @@ import pytest
 import harness
 from chain import HEADER, INTERNAL, LISTED, THIRD, Chain
 from harness import curl, wait_for
+from raw_kit import H2Client, request
 
 MISSING = (b'{ "statusCode": 401, "message": "Access denied due to missing subscription key. Make sure to include subscription '
            b'key when making requests to an API." }')
@@ -139,6 +140,11 @@ def test_what_no_operation_fits_is_404_without_asking_for_a_key(chain):
         answer = chain.call("/internal/listUsers", *(["--head"] if method == "HEAD" else ["-X", method]))
         assert answer[0] == 404 and "allow" not in answer[1], answer
     not_found(chain.call("/https-only/items"))
+    not_found(chain.call("/https-only/items", "-H", "x-forwarded-proto: https"))  # anybody can say so
+    c = H2Client(chain.ports["app"][0])
+    answer = c.ask(request("GET", "/https-only/items", "127.0.0.1", "https"))
+    c.close()
+    assert answer["head"][0] == (":status", "404")
 
 
 def test_an_unknown_host_name_is_404(chain):

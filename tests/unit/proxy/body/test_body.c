@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/macros.h"
@@ -418,6 +419,41 @@ static void json_with_many_prefixed_names_is_written_and_with_too_many_namespace
     strbuf_fini(&out);
 }
 
+/* A name whose hash, without a seed, is near the beginning of any table of up to 2^18 slots. */
+static void next_crowded(unsigned *counter, char name[16])
+{
+    do {
+        snprintf(name, 16, "a%x", (*counter)++);
+    } while ((slice_hash(slice_of(name), 0) & 0x3ffff) > 0xfff);
+}
+
+static void names_made_to_collide_are_read_like_others(void **state) /* in minutes, if they did */
+{
+    (void)state;
+    enum { NAMES = 60000 };
+    struct body_to_xml x = {SLICE(":"), SLICE_NONE, SLICE_NONE, 1 << 20};
+    struct strbuf json, xml, out;
+    struct err err;
+    unsigned counter = 0;
+    char name[16];
+    strbuf_init(&json);
+    strbuf_init(&xml);
+    strbuf_init(&out);
+    for (int i = 0; i < NAMES; i++) {
+        next_crowded(&counter, name);
+        strbuf_printf(&json, "%s\"%s\":1", i == 0 ? "{" : ",", name);
+        next_crowded(&counter, name);
+        strbuf_printf(&xml, "%s<%s/>", i == 0 ? "<a>" : "", name);
+    }
+    strbuf_add_str(&json, "}");
+    strbuf_add_str(&xml, "</a>");
+    assert_true(run(body_to_xml_create(arena, &x, "json-to-xml"), strbuf_slice(&json), (struct cut){1 << 20, 1}, &out, &err));
+    to_json(&xml, NULL);
+    strbuf_fini(&json);
+    strbuf_fini(&xml);
+    strbuf_fini(&out);
+}
+
 static void stages_follow_one_another(void **state)
 {
     (void)state;
@@ -455,6 +491,7 @@ int main(void)
         cmocka_unit_test(xml_with_more_attributes_or_namespaces_than_can_be_compared_fails),
         cmocka_unit_test(xml_in_an_encoding_that_hides_its_tags_fails),
         cmocka_unit_test(json_with_many_prefixed_names_is_written_and_with_too_many_namespaces_fails),
+        cmocka_unit_test(names_made_to_collide_are_read_like_others),
         cmocka_unit_test(stages_follow_one_another),
     };
     return cmocka_run_group_tests(tests, open_arena, close_arena);
