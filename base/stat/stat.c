@@ -10,27 +10,34 @@
 #include "base/mem.h"
 #include "base/strbuf.h"
 
-/* A page holds the cells of PAGE_CELLS statistics, slot by slot, so that two slots never share a cache line. */
-enum { PAGE_CELLS = 512, LINE = 64, MAX_TAGS = 8 };
+/*
+ * A page holds the cells of PAGE_CELLS statistics, slot by slot, so that two slots never share a cache line.
+ *
+ * There are dozens of statistics for each of some thousand clusters: what a pattern says is kept once for all of them,
+ * and full names are made only for who enumerates.
+ */
+enum { PAGE_CELLS = 512, LINE = 64, MAX_TAGS = 8, TABLE_FIRST = 64 };
 
 struct page {
     struct page *next;
     _Atomic uint64_t *cells; /* slots * PAGE_CELLS */
 };
 
-struct cell {
-    struct cell *next; /* free list */
-    struct page *page;
-    unsigned index;
+struct pattern {
+    char *text, *base_name, *tag_texts;
+    struct slice tags[MAX_TAGS]; /* names, in tag_texts */
+    unsigned n_tags;
 };
 
 struct stats {
     pthread_mutex_t mutex;
     unsigned slots;
-    struct map *by_key;
+    struct map *patterns;          /* text → struct pattern, as long as this lives */
+    struct stat_handle **table;    /* open addressing; a power of two, at most half taken; NULL: free */
+    size_t mask, n;
     struct page *pages;
-    struct cell *free_cells;
-    struct cell *cell_blocks; /* the first of each block owns it */
+    _Atomic uint64_t **free_cells; /* slot 0 of each that is not used */
+    size_t n_free, free_cap;
 };
 
 struct slot_buckets {
@@ -40,14 +47,25 @@ struct slot_buckets {
 
 struct stat_handle {
     struct stats *stats;
+    union {
+        _Atomic uint64_t *cell;                  /* counter, gauge: of slot 0; the next slot's PAGE_CELLS behind it */
+        _Atomic(struct slot_buckets *) *buckets; /* histogram: one for each slot, made when it first records */
+    };
+    const struct pattern *pattern;
+    uint32_t hash, refs;
     enum stat_kind kind;
-    unsigned refs;
-    char *key, *name, *base_name, *texts; /* texts: where the tags point */
-    struct stat_tag tags[MAX_TAGS];
-    size_t n_tags;
-    struct cell *cell;                       /* counter, gauge */
-    _Atomic(struct slot_buckets *) *buckets; /* histogram: one for each slot, made when it first records */
+    uint32_t values_len;
+    char values[]; /* for each tag its value's length (uint32_t) and text */
 };
+
+static void free_pattern(void *p)
+{
+    struct pattern *pattern = p;
+    mem_free(pattern->text);
+    mem_free(pattern->base_name);
+    mem_free(pattern->tag_texts);
+    mem_free(pattern);
+}
 
 struct stats *stats_create(unsigned slots)
 {
@@ -55,7 +73,9 @@ struct stats *stats_create(unsigned slots)
     struct stats *s = mem_alloc(sizeof *s);
     pthread_mutex_init(&s->mutex, NULL);
     s->slots = slots;
-    s->by_key = map_create(NULL);
+    s->patterns = map_create(free_pattern);
+    s->mask = TABLE_FIRST - 1;
+    s->table = mem_alloc(TABLE_FIRST * sizeof(struct stat_handle *));
     return s;
 }
 
@@ -64,44 +84,49 @@ unsigned stats_slots(const struct stats *s)
     return s->slots;
 }
 
+/* ---- cells ---- */
+
+static void give_cell(struct stats *s, _Atomic uint64_t *cell)
+{
+    if (s->n_free == s->free_cap) {
+        s->free_cap = s->free_cap == 0 ? PAGE_CELLS : s->free_cap * 2;
+        s->free_cells = mem_resize((void *)s->free_cells, s->free_cap * sizeof(_Atomic uint64_t *));
+    }
+    s->free_cells[s->n_free++] = cell;
+}
+
 static void add_page(struct stats *s)
 {
     struct page *page = mem_alloc(sizeof *page);
     size_t bytes = (size_t)s->slots * PAGE_CELLS * sizeof *page->cells;
     page->cells = aligned_alloc(LINE, bytes);
     assert(page->cells != NULL);
-    for (size_t i = 0; i < (size_t)s->slots * PAGE_CELLS; i++) {
-        atomic_init(&page->cells[i], 0);
-    }
     page->next = s->pages;
     s->pages = page;
-    struct cell *cells = mem_alloc((PAGE_CELLS + 1) * sizeof *cells);
-    cells[0].next = s->cell_blocks;
-    s->cell_blocks = cells;
-    for (unsigned i = PAGE_CELLS; i > 0; i--) {
-        cells[i] = (struct cell){.next = s->free_cells, .page = page, .index = i - 1};
-        s->free_cells = &cells[i];
+    for (size_t i = PAGE_CELLS; i > 0; i--) {
+        give_cell(s, &page->cells[i - 1]);
     }
 }
 
 static _Atomic uint64_t *cell_at(const struct stat_handle *stat, unsigned slot)
 {
-    assert(slot < stat->stats->slots && stat->cell != NULL);
-    return &stat->cell->page->cells[(size_t)slot * PAGE_CELLS + stat->cell->index];
+    assert(slot < stat->stats->slots && stat->kind != STAT_HISTOGRAM);
+    return &stat->cell[(size_t)slot * PAGE_CELLS];
 }
 
-static struct cell *take_cell(struct stats *s)
+static _Atomic uint64_t *take_cell(struct stats *s)
 {
-    if (s->free_cells == NULL) {
+    if (s->n_free == 0) {
         add_page(s);
     }
-    struct cell *cell = s->free_cells;
-    s->free_cells = cell->next;
-    for (unsigned slot = 0; slot < s->slots; slot++) {
-        atomic_store_explicit(&cell->page->cells[(size_t)slot * PAGE_CELLS + cell->index], 0, memory_order_relaxed);
+    _Atomic uint64_t *cell = s->free_cells[--s->n_free];
+    for (size_t slot = 0; slot < s->slots; slot++) {
+        atomic_store_explicit(&cell[slot * PAGE_CELLS], 0, memory_order_relaxed);
     }
     return cell;
 }
+
+/* ---- names ---- */
 
 /* Leaves the tag out of the base name, together with the separator that would stand alone. */
 static void cut_tag(struct strbuf *base, const char **rest)
@@ -113,92 +138,179 @@ static void cut_tag(struct strbuf *base, const char **rest)
     }
 }
 
-static void expand(struct stat_handle *stat, const char *pattern, const struct slice *values)
+static struct pattern *pattern_create(const char *text)
 {
-    struct strbuf name, base, texts;
-    strbuf_init(&name);
+    struct pattern *out = mem_alloc(sizeof *out);
+    struct strbuf base;
     strbuf_init(&base);
-    strbuf_init(&texts);
-    size_t ends[MAX_TAGS * 2];
-    for (const char *p = pattern; *p != '\0';) {
+    out->text = mem_str(text);
+    out->tag_texts = mem_str(text);
+    for (const char *p = text; *p != '\0';) {
         if (*p != '{') {
-            strbuf_add_char(&name, *p);
             strbuf_add_char(&base, *p++);
             continue;
         }
         const char *close = strchr(p, '}');
-        assert(close != NULL && values != NULL && stat->n_tags < MAX_TAGS);
-        strbuf_add(&texts, slice_make(p + 1, (size_t)(close - p - 1)));
-        ends[stat->n_tags * 2] = texts.n;
-        strbuf_add(&texts, values[stat->n_tags]);
-        ends[stat->n_tags * 2 + 1] = texts.n;
-        strbuf_add(&name, values[stat->n_tags++]);
+        assert(close != NULL && out->n_tags < MAX_TAGS);
+        out->tags[out->n_tags++] = slice_make(out->tag_texts + (p + 1 - text), (size_t)(close - p - 1));
         p = close + 1;
         cut_tag(&base, &p);
-        if (p[-1] == '.') {
-            strbuf_add_char(&name, '.');
-        }
     }
-    stat->name = strbuf_take(&name);
-    stat->base_name = strbuf_take(&base);
-    stat->texts = strbuf_take(&texts);
-    for (size_t i = 0, at = 0; i < stat->n_tags; i++) {
-        stat->tags[i].name = slice_make(stat->texts + at, ends[i * 2] - at);
-        stat->tags[i].value = slice_make(stat->texts + ends[i * 2], ends[i * 2 + 1] - ends[i * 2]);
-        at = ends[i * 2 + 1];
+    out->base_name = strbuf_take(&base);
+    return out;
+}
+
+static const struct pattern *find_pattern(struct stats *s, const char *text)
+{
+    struct pattern *pattern = map_get(s->patterns, slice_of(text));
+    if (pattern == NULL) {
+        pattern = pattern_create(text);
+        map_put(s->patterns, slice_of(text), pattern);
+    }
+    return pattern;
+}
+
+static void pack_values(struct strbuf *out, const struct pattern *pattern, const struct slice *values)
+{
+    assert(values != NULL || pattern->n_tags == 0);
+    for (unsigned i = 0; i < pattern->n_tags; i++) {
+        uint32_t n = (uint32_t)values[i].n;
+        strbuf_add(out, slice_make((const char *)&n, sizeof n));
+        strbuf_add(out, values[i]);
     }
 }
 
-static char *make_key(enum stat_kind kind, const char *pattern, const struct slice *values)
+static void unpack_values(const struct stat_handle *stat, struct slice values[MAX_TAGS])
 {
-    struct strbuf key;
-    strbuf_init(&key);
-    strbuf_printf(&key, "%d %s", (int)kind, pattern);
-    size_t i = 0;
-    for (const char *p = strchr(pattern, '{'); p != NULL; p = strchr(p + 1, '{')) {
-        strbuf_printf(&key, "\n%zu:", values[i].n);
-        strbuf_add(&key, values[i++]);
+    const char *p = stat->values;
+    for (unsigned i = 0; i < stat->pattern->n_tags; i++) {
+        uint32_t n = 0;
+        memcpy(&n, p, sizeof n);
+        values[i] = slice_make(p + sizeof n, n);
+        p += sizeof n + n;
     }
-    return strbuf_take(&key);
 }
+
+/* With the values in the tags' places. */
+static void add_name(struct strbuf *out, const struct stat_handle *stat)
+{
+    struct slice values[MAX_TAGS];
+    unsigned tag = 0;
+    unpack_values(stat, values);
+    for (const char *p = stat->pattern->text; *p != '\0'; p++) {
+        if (*p == '{') {
+            strbuf_add(out, values[tag++]);
+            p = strchr(p, '}');
+        } else {
+            strbuf_add_char(out, *p);
+        }
+    }
+}
+
+/* ---- the table ---- */
+
+static void table_file(struct stats *s, struct stat_handle *stat)
+{
+    size_t at = stat->hash & s->mask;
+    while (s->table[at] != NULL) {
+        at = (at + 1) & s->mask;
+    }
+    s->table[at] = stat;
+}
+
+static void table_add(struct stats *s, struct stat_handle *stat)
+{
+    if (++s->n * 2 > s->mask + 1) {
+        struct stat_handle **old = s->table;
+        size_t slots = s->mask + 1;
+        s->mask = slots * 2 - 1;
+        s->table = mem_alloc(slots * 2 * sizeof(struct stat_handle *));
+        for (size_t i = 0; i < slots; i++) {
+            if (old[i] != NULL) {
+                table_file(s, old[i]);
+            }
+        }
+        mem_free((void *)old);
+    }
+    table_file(s, stat);
+}
+
+static struct stat_handle *table_find(const struct stats *s, const struct stat_handle *like, struct slice values)
+{
+    for (size_t at = like->hash & s->mask; s->table[at] != NULL; at = (at + 1) & s->mask) {
+        struct stat_handle *stat = s->table[at];
+        if (stat->hash == like->hash && stat->kind == like->kind && stat->pattern == like->pattern &&
+            slice_eq(slice_make(stat->values, stat->values_len), values)) {
+            return stat;
+        }
+    }
+    return NULL;
+}
+
+/* Closes the gap: whoever could stand nearer to its own place moves up. */
+static void table_remove(struct stats *s, const struct stat_handle *stat)
+{
+    size_t gap = stat->hash & s->mask;
+    while (s->table[gap] != stat) {
+        gap = (gap + 1) & s->mask;
+    }
+    for (size_t i = (gap + 1) & s->mask; s->table[i] != NULL; i = (i + 1) & s->mask) {
+        size_t home = s->table[i]->hash & s->mask;
+        if (((i - home) & s->mask) >= ((i - gap) & s->mask)) {
+            s->table[gap] = s->table[i];
+            gap = i;
+        }
+    }
+    s->table[gap] = NULL;
+    s->n--;
+}
+
+/* ---- statistics ---- */
 
 static void stat_free(struct stat_handle *stat)
 {
-    if (stat->buckets != NULL) {
+    if (stat->kind == STAT_HISTOGRAM) {
         for (unsigned i = 0; i < stat->stats->slots; i++) {
             mem_free(atomic_load_explicit(&stat->buckets[i], memory_order_relaxed));
         }
         mem_free(stat->buckets);
     }
-    mem_free(stat->key);
-    mem_free(stat->name);
-    mem_free(stat->base_name);
-    mem_free(stat->texts);
     mem_free(stat);
 }
 
-static struct stat_handle *acquire(struct stats *s, enum stat_kind kind, const char *pattern,
-                                   const struct slice *values)
+static struct stat_handle *stat_create(const struct stat_handle *like, struct slice values)
 {
-    char *key = make_key(kind, pattern, values);
+    struct stats *s = like->stats;
+    struct stat_handle *stat = mem_alloc(sizeof *stat + values.n);
+    *stat = *like;
+    stat->values_len = (uint32_t)values.n;
+    if (values.n > 0) {
+        memcpy(stat->values, values.p, values.n);
+    }
+    if (stat->kind == STAT_HISTOGRAM) {
+        stat->buckets = mem_alloc(s->slots * sizeof *stat->buckets);
+    } else {
+        stat->cell = take_cell(s);
+    }
+    table_add(s, stat);
+    return stat;
+}
+
+static struct stat_handle *acquire(struct stats *s, enum stat_kind kind, const char *text, const struct slice *values)
+{
+    struct strbuf packed;
+    strbuf_init(&packed);
     pthread_mutex_lock(&s->mutex);
-    struct stat_handle *stat = map_get(s->by_key, slice_of(key));
+    struct stat_handle like = {.stats = s, .kind = kind, .pattern = find_pattern(s, text)};
+    pack_values(&packed, like.pattern, values);
+    like.hash = (uint32_t)slice_hash(strbuf_slice(&packed), (uint64_t)(uintptr_t)like.pattern + kind);
+    struct stat_handle *stat = table_find(s, &like, strbuf_slice(&packed));
     if (stat == NULL) {
-        stat = mem_alloc(sizeof *stat);
-        stat->stats = s;
-        stat->kind = kind;
-        stat->key = mem_str(key);
-        expand(stat, pattern, values);
-        if (kind == STAT_HISTOGRAM) {
-            stat->buckets = mem_alloc(s->slots * sizeof *stat->buckets);
-        } else {
-            stat->cell = take_cell(s);
-        }
-        map_put(s->by_key, slice_of(key), stat);
+        stat = stat_create(&like, strbuf_slice(&packed));
     }
     stat->refs++;
     pthread_mutex_unlock(&s->mutex);
-    mem_free(key);
+    strbuf_fini(&packed);
     return stat;
 }
 
@@ -229,10 +341,9 @@ void stat_release(struct stat_handle **handle)
     assert(stat->refs > 0);
     bool last = --stat->refs == 0;
     if (last) {
-        map_del(s->by_key, slice_of(stat->key));
-        if (stat->cell != NULL) {
-            stat->cell->next = s->free_cells;
-            s->free_cells = stat->cell;
+        table_remove(s, stat);
+        if (stat->kind != STAT_HISTOGRAM) {
+            give_cell(s, stat->cell);
         }
     }
     pthread_mutex_unlock(&s->mutex);
@@ -248,21 +359,20 @@ void stats_destroy(struct stats **handle)
     if (s == NULL) {
         return;
     }
-    for (struct map_item *i = map_first(s->by_key); i != NULL; i = map_next(i)) {
-        stat_free(map_value(i));
+    for (size_t i = 0; i <= s->mask; i++) {
+        if (s->table[i] != NULL) {
+            stat_free(s->table[i]);
+        }
     }
-    map_destroy(&s->by_key);
+    mem_free((void *)s->table);
+    map_destroy(&s->patterns);
     while (s->pages != NULL) {
         struct page *next = s->pages->next;
         free((void *)s->pages->cells);
         mem_free(s->pages);
         s->pages = next;
     }
-    while (s->cell_blocks != NULL) {
-        struct cell *next = s->cell_blocks->next;
-        mem_free(s->cell_blocks);
-        s->cell_blocks = next;
-    }
+    mem_free((void *)s->free_cells);
     pthread_mutex_destroy(&s->mutex);
     mem_free(s);
 }
@@ -330,34 +440,72 @@ uint64_t stat_value(const struct stat_handle *stat)
     return sum;
 }
 
+struct named {
+    const struct stat_handle *stat;
+    size_t at, n; /* of its name, in one text for all */
+    const char *name;
+};
+
 static int by_name(const void *a, const void *b)
 {
-    const struct stat_handle *x = *(const struct stat_handle *const *)a, *y = *(const struct stat_handle *const *)b;
-    int order = strcmp(x->base_name, y->base_name);
+    const struct named *x = a, *y = b;
+    int order = x->stat->pattern == y->stat->pattern
+                    ? 0
+                    : strcmp(x->stat->pattern->base_name, y->stat->pattern->base_name);
     return order != 0 ? order : strcmp(x->name, y->name);
+}
+
+static struct named *name_all(const struct stats *s, struct strbuf *names)
+{
+    struct named *all = mem_alloc((s->n + 1) * sizeof *all);
+    size_t n = 0;
+    for (size_t i = 0; i <= s->mask; i++) {
+        if (s->table[i] != NULL) {
+            all[n] = (struct named){.stat = s->table[i], .at = names->n};
+            add_name(names, s->table[i]);
+            all[n].n = names->n - all[n].at;
+            n++;
+            strbuf_add_char(names, '\0');
+        }
+    }
+    for (size_t i = 0; i < n; i++) {
+        all[i].name = names->p + all[i].at;
+    }
+    qsort(all, n, sizeof all[0], by_name);
+    return all;
+}
+
+static void show(const struct named *one, void (*visit)(void *ctx, const struct stat_view *view), void *ctx)
+{
+    const struct pattern *pattern = one->stat->pattern;
+    struct slice values[MAX_TAGS];
+    struct stat_tag tags[MAX_TAGS];
+    unpack_values(one->stat, values);
+    for (unsigned i = 0; i < pattern->n_tags; i++) {
+        tags[i] = (struct stat_tag){pattern->tags[i], values[i]};
+    }
+    struct stat_view view = {
+        .kind = one->stat->kind,
+        .name = slice_make(one->name, one->n),
+        .base_name = slice_of(pattern->base_name),
+        .tags = tags,
+        .n_tags = pattern->n_tags,
+        .value = stat_value(one->stat),
+        .stat = one->stat,
+    };
+    visit(ctx, &view);
 }
 
 void stats_each(struct stats *s, void (*visit)(void *ctx, const struct stat_view *view), void *ctx)
 {
+    struct strbuf names;
+    strbuf_init(&names);
     pthread_mutex_lock(&s->mutex);
-    size_t n = 0;
-    struct stat_handle **all = mem_alloc((map_count(s->by_key) + 1) * sizeof(struct stat_handle *));
-    for (struct map_item *i = map_first(s->by_key); i != NULL; i = map_next(i)) {
-        all[n++] = map_value(i);
-    }
-    qsort(all, n, sizeof all[0], by_name);
-    for (size_t i = 0; i < n; i++) {
-        struct stat_view view = {
-            .kind = all[i]->kind,
-            .name = slice_of(all[i]->name),
-            .base_name = slice_of(all[i]->base_name),
-            .tags = all[i]->tags,
-            .n_tags = all[i]->n_tags,
-            .value = stat_value(all[i]),
-            .stat = all[i],
-        };
-        visit(ctx, &view);
+    struct named *all = name_all(s, &names);
+    for (size_t i = 0; i < s->n; i++) {
+        show(&all[i], visit, ctx);
     }
     pthread_mutex_unlock(&s->mutex);
     mem_free(all);
+    strbuf_fini(&names);
 }

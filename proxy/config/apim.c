@@ -30,13 +30,16 @@ void apim_object_unref(struct apim_object **o)
     *o = NULL;
     if (old != NULL && --old->refs == 0) {
         struct arena *arena = old->arena;
+        if (arena == NULL) {
+            mem_free(old);
+        }
         arena_destroy(&arena);
     }
 }
 
 static struct slice mac_key(const void *object)
 {
-    return slice_make(((const struct apim_mac *)object)->key, MAC_KEY_TEXT);
+    return slice_make((const char *)object + offsetof(struct apim_mac, number), MAC_KEY_TEXT);
 }
 
 static void mac_ref(const void *object)
@@ -152,7 +155,7 @@ const struct apim_object *apim_mac_other(const struct index *macs, const struct 
 {
     uint32_t cursor = 0;
     for (const struct apim_mac *m = NULL;
-         (m = index_next(macs, slice_make(mac->key, MAC_KEY_TEXT), &cursor)) != NULL;) {
+         (m = index_next(macs, mac_key(mac), &cursor)) != NULL;) {
         if (m->owner != mac->owner && same_mac(m, mac->mac)) {
             return m->owner;
         }

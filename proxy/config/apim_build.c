@@ -1,6 +1,7 @@
 /* egret.apim.v1 resources → what the request path reads of them. */
 #include <string.h>
 
+#include "base/mem.h"
 #include "proxy/config/apim_set.h"
 
 enum { MAX_KEYS = 8 };
@@ -64,12 +65,12 @@ struct mac_list {
     size_t n;
 };
 
-static bool read_macs(struct reader *r, const struct mac_list *from, struct apim_object *o,
+/* NULL out: only checked. */
+static bool read_macs(struct reader *r, const struct mac_list *from, struct apim_object *out,
                       const struct apim_mac_key *keys, size_t n_keys)
 {
     for (size_t i = 0; i < from->n; i++) {
         const Egret__Apim__V1__KeyMac *m = from->list[i];
-        struct apim_mac *mac = &o->macs[o->n_macs];
         size_t number = 0, mark = read_push_at(r, from->field, i);
         if (!find_key(keys, n_keys, slice_of(m->mac_key_id), &number)) {
             return read_fail(r, "mac_key_id", ERR_INPUT, "unknown MAC key \"%.100s\"", m->mac_key_id);
@@ -77,51 +78,72 @@ static bool read_macs(struct reader *r, const struct mac_list *from, struct apim
         if (m->mac.len != MAC_BYTES) {
             return read_fail(r, "mac", ERR_INPUT, "must have %d bytes", MAC_BYTES);
         }
-        uint32_t n = (uint32_t)number;
-        memcpy(mac->key, &n, 4);
-        memcpy(mac->key + 4, m->mac.data, 8);
-        memcpy(mac->mac, m->mac.data, MAC_BYTES);
-        mac->owner = o;
-        o->n_macs++;
+        if (out != NULL) {
+            struct apim_mac *mac = &out->macs[out->n_macs++];
+            *mac = (struct apim_mac){.owner = out, .number = (uint32_t)number};
+            memcpy(mac->mac, m->mac.data, MAC_BYTES);
+        }
         read_pop(r, mark);
     }
     return true;
 }
 
-static bool read_scope(struct reader *r, const Egret__Apim__V1__Subscription *m, struct apim_subscription *s)
+static bool check_subscription(struct reader *r, const Egret__Apim__V1__Subscription *m)
 {
-    static const enum apim_scope scopes[] = {SCOPE_ALL_APIS, SCOPE_PRODUCT, SCOPE_API, SCOPE_WORKSPACE};
-    s->scope = scopes[m->scope];
-    s->scope_name = read_text(r, m->scope_name);
-    bool needs_name = s->scope != SCOPE_ALL_APIS;
-    return needs_name == (s->scope_name.n > 0) ||
+    bool needs_name = m->scope != EGRET__APIM__V1__SUBSCRIPTION__SCOPE__ALL_APIS, named = m->scope_name[0] != '\0';
+    if (m->name[0] == '\0') {
+        return read_required(r, "name");
+    }
+    if (m->n_primary > MAX_KEYS || m->n_secondary > MAX_KEYS) {
+        return read_fail(r, m->n_primary > MAX_KEYS ? "primary" : "secondary", ERR_LIMIT, "more than %d", MAX_KEYS);
+    }
+    return needs_name == named ||
            read_fail(r, "scope_name", ERR_INPUT, needs_name ? "is required" : "has no meaning for all APIs");
 }
+
+/* Where the text stands in the bytes it was unpacked from. */
+static struct slice text_in(struct slice bytes, const char *text)
+{
+    struct slice s = slice_of(text);
+    return s.n == 0 ? SLICE_NONE : slice_sub(bytes, slice_search(bytes, s), s.n);
+}
+
+static struct apim_object *subscription_alloc(struct slice bytes, size_t n_macs)
+{
+    size_t fixed = offsetof(struct apim_object, subscription) + sizeof(struct apim_subscription);
+    struct apim_object *o = mem_alloc(fixed + n_macs * sizeof *o->macs + bytes.n);
+    char *behind = (char *)o + fixed;
+    o->refs = 1;
+    o->macs = (void *)behind;
+    o->bytes = slice_make(behind + n_macs * sizeof *o->macs, bytes.n);
+    memcpy((char *)(uintptr_t)o->bytes.p, bytes.p, bytes.n);
+    return o;
+}
+_Static_assert((offsetof(struct apim_object, subscription) + sizeof(struct apim_subscription)) %
+                       _Alignof(struct apim_mac) == 0, "keys stand behind a subscription");
 
 struct apim_object *apim_subscription_create(struct reader *r, const Egret__Apim__V1__Subscription *m,
                                              const struct apim_mac_key *keys, size_t n_keys)
 {
     static const enum apim_sub_state states[] = {SUB_SUSPENDED, SUB_ACTIVE,   SUB_EXPIRED,
                                                  SUB_SUBMITTED, SUB_REJECTED, SUB_CANCELLED};
-    struct apim_object *o = apim_object_create(r, m->name);
-    if (o == NULL) {
-        return NULL;
-    }
-    if (m->n_primary > MAX_KEYS || m->n_secondary > MAX_KEYS) {
-        read_fail(r, m->n_primary > MAX_KEYS ? "primary" : "secondary", ERR_LIMIT, "more than %d", MAX_KEYS);
-        return NULL;
-    }
-    o->subscription = (struct apim_subscription){.name = o->name,
-                                                 .id = read_text(r, m->subscription_id),
-                                                 .owner = read_text(r, m->owner),
-                                                 .state = states[m->state]};
-    o->macs = read_list(r, m->n_primary + m->n_secondary, sizeof *o->macs);
+    static const enum apim_scope scopes[] = {SCOPE_ALL_APIS, SCOPE_PRODUCT, SCOPE_API, SCOPE_WORKSPACE};
     struct mac_list primary = {"primary", m->primary, m->n_primary};
     struct mac_list secondary = {"secondary", m->secondary, m->n_secondary};
-    if (!read_scope(r, m, &o->subscription) || !read_macs(r, &primary, o, keys, n_keys) ||
-        !read_macs(r, &secondary, o, keys, n_keys)) {
+    if (!check_subscription(r, m) || !read_macs(r, &primary, NULL, keys, n_keys) ||
+        !read_macs(r, &secondary, NULL, keys, n_keys)) {
         return NULL;
     }
+    struct apim_object *o = subscription_alloc(r->bytes, m->n_primary + m->n_secondary);
+    o->name = text_in(o->bytes, m->name);
+    o->subscription = (struct apim_subscription){.name = o->name,
+                                                 .id = text_in(o->bytes, m->subscription_id),
+                                                 .owner = text_in(o->bytes, m->owner),
+                                                 .state = states[m->state],
+                                                 .scope = scopes[m->scope],
+                                                 .scope_name = text_in(o->bytes, m->scope_name)};
+    read_macs(r, &primary, o, keys, n_keys);
+    read_macs(r, &secondary, o, keys, n_keys);
     return o;
 }
 

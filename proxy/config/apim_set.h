@@ -1,15 +1,24 @@
 /* The APIM set's inside, for the files of this room: how one is made from resources and shared by snapshots. */
 #pragma once
+#include <stddef.h>
+
 #include "proxy/config/apim.h"
 #include "proxy/config/index.h"
 #include "proxy/config/read.h"
 
 enum { MAC_BYTES = 32, MAC_KEY_TEXT = 12 };
 
-/* One resource other than an Api: immutable; references are counted on the main thread only. */
+/*
+ * One resource other than an Api: immutable; references are counted on the main thread only. Of subscriptions there may
+ * be a hundred thousand: such an object is one block that ends with its member of the union, its keys and the resource's
+ * bytes behind it, in which its texts stand.
+ */
 struct apim_object {
     unsigned refs;
-    struct arena *arena; /* holds this too */
+    uint32_t n_macs;
+    struct arena *arena; /* holds this too; NULL: a block by itself */
+    struct slice bytes;  /* of a subscription: the resource as it came */
+    struct apim_mac *macs;
     struct slice name;
     union {
         struct apim_product product;
@@ -17,15 +26,14 @@ struct apim_object {
         struct apim_backend backend;
         struct apim_program program;
     };
-    struct apim_mac *macs; /* of a subscription */
-    size_t n_macs;
 };
 
 struct apim_mac { /* one key of a subscription under one MAC key */
     const struct apim_object *owner;
-    char key[MAC_KEY_TEXT]; /* number of the MAC key, first 8 bytes of the MAC: what it is filed under */
+    uint32_t number; /* of the MAC key; with the first 8 bytes of the MAC what it is filed under */
     uint8_t mac[MAC_BYTES];
 };
+_Static_assert(offsetof(struct apim_mac, mac) == offsetof(struct apim_mac, number) + 4, "they are one key");
 
 struct apim_set {
     unsigned refs; /* counted on the main thread only */
@@ -47,10 +55,8 @@ extern const struct index_kind apim_object_index, apim_mac_index;
 const struct apim_object *apim_mac_other(const struct index *macs, const struct apim_mac *mac);
 
 /* apim_build.c: each takes r->arena over, one reference; NULL with the reader's error. What the object refers to is
- * noted with read_need. keys: those that this proxy holds. */
+ * noted with read_need. */
 struct apim_object *apim_product_create(struct reader *r, const Egret__Apim__V1__Product *m);
-struct apim_object *apim_subscription_create(struct reader *r, const Egret__Apim__V1__Subscription *m,
-                                             const struct apim_mac_key *keys, size_t n_keys);
 struct apim_object *apim_backend_create(struct reader *r, const Egret__Apim__V1__Backend *m);
 struct apim_object *apim_program_create(struct reader *r, const Egret__Apim__V1__PolicyProgram *m); /* apim_program.c */
 /* What they share: an object with that name; a value, for a header if one_line. */
@@ -63,4 +69,7 @@ bool apim_values_read(struct reader *r, Egret__Apim__V1__Value *const *list, siz
 bool apim_step_read(struct reader *r, const Egret__Apim__V1__Instruction *m, struct apim_instruction *out);
 bool apim_limit_read(struct reader *r, const Egret__Apim__V1__Instruction *m, struct apim_instruction *out);
 void apim_forward_read(const Egret__Apim__V1__ForwardRequest *m, struct apim_forward *out);
-struct apim_api *apim_api_read(struct reader *r, const Egret__Apim__V1__Api *m); /* keeps nothing of r->arena */
+/* These keep nothing of r->arena. keys: those that this proxy holds. */
+struct apim_object *apim_subscription_create(struct reader *r, const Egret__Apim__V1__Subscription *m,
+                                             const struct apim_mac_key *keys, size_t n_keys);
+struct apim_api *apim_api_read(struct reader *r, const Egret__Apim__V1__Api *m);

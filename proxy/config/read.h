@@ -62,6 +62,7 @@ struct reader {
     struct arena *arena;   /* of the object */
     struct arena *scratch; /* of unpacked messages; lives until the reader ends */
     struct err *err;
+    struct slice bytes;    /* of the resource */
     struct need *needs;
     bool missing_secret; /* a secret is not held yet: no TLS context was made */
     struct file_use *files;

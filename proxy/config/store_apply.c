@@ -184,13 +184,8 @@ static bool is_return(struct config_store *s, struct entry *e, struct slice byte
 static void note_version(struct entry *e, struct slice version)
 {
     struct form *f = e->warming != NULL ? e->warming : e->active;
-    if (slice_eq(f->version, version)) {
-        return;
-    }
-    if (f->version.n == version.n) {
-        memcpy((void *)(uintptr_t)f->version.p, version.p, version.n);
-    } else {
-        f->version = arena_slice(f->arena, version);
+    if (!slice_eq(f->version, version)) {
+        form_set_version(f, version);
     }
 }
 

@@ -6,82 +6,119 @@
 
 /* ---- forms ---- */
 
-/* The reader's notes live in the object's arena, which may go before the form does: they are copied. */
-static const struct need *copy_needs(const struct need *from, struct arena *arena)
-{
-    struct need *first = NULL;
-    for (; from != NULL; from = from->next) {
-        struct need *n = arena_alloc(arena, sizeof *n);
-        *n = (struct need){first, from->type, arena_slice(arena, from->name)};
-        first = n;
-    }
-    return first;
-}
-
-static const struct file_use *copy_files(const struct file_use *from, struct arena *arena)
-{
-    struct file_use *first = NULL;
-    for (; from != NULL; from = from->next) {
-        struct file_use *f = arena_alloc(arena, sizeof *f);
-        *f = *from;
-        f->next = first;
-        f->path = arena_str(arena, slice_of(from->path));
-        first = f;
-    }
-    return first;
-}
-
-/* Endpoints, route tables and APIs have memory of their own: the reader's arena then only holds notes. */
+/* Endpoints, route tables, APIs and subscriptions have memory of their own: the reader's arena then only holds notes. */
 static bool keeps_arena(enum resource_type type)
 {
-    return type != TYPE_ENDPOINTS && type != TYPE_ROUTES && type != TYPE_API;
+    return type != TYPE_ENDPOINTS && type != TYPE_ROUTES && type != TYPE_API && type != TYPE_SUBSCRIPTION;
 }
 
-/* Fills object, needs and files of f from its bytes. */
-static bool form_build(struct config_store *s, enum resource_type type, struct form *f, bool is_static, struct err *err)
+/* What stands in the resource is not copied a second time. */
+static bool stands_in(struct slice bytes, struct slice text)
 {
-    struct build_env env = s->env;
-    env.is_static = is_static;
-    struct reader r;
-    reader_init(&r, &env, err);
-    const pb_message *m = NULL;
-    void *object = NULL;
-    if (!read_message(&r, resource_kinds[type].message, f->bytes, &m) ||
-        !resource_kinds[type].build(s, &r, m, &object)) {
-        reader_abandon(&r);
-        return false;
+    return slice_search(bytes, text) < bytes.n;
+}
+
+struct form_size {
+    size_t needs, files, text;
+};
+
+static struct form_size measure(const struct reader *r, struct slice bytes, bool copied, struct slice version)
+{
+    struct form_size size = {0, 0, (copied ? bytes.n : 0) + version.n};
+    for (const struct need *n = r->needs; n != NULL; n = n->next) {
+        size.needs++;
+        size.text += stands_in(bytes, n->name) ? 0 : n->name.n;
     }
-    f->needs = copy_needs(r.needs, f->arena);
-    f->files = copy_files(r.files, f->arena);
-    if (r.missing_secret) {
-        reader_abandon(&r); /* with the object: it was made to be checked */
-        f->object = NULL;
-    } else {
-        f->object = object;
-        if (keeps_arena(type)) {
-            reader_done(&r);
-        } else {
-            reader_abandon(&r);
-        }
+    for (const struct file_use *u = r->files; u != NULL; u = u->next) {
+        size.files++;
+        size.text += strlen(u->path) + 1;
     }
-    return true;
+    return size;
+}
+
+static struct slice put_text(char **at, struct slice text)
+{
+    char *p = *at;
+    if (text.n > 0) {
+        memcpy(p, text.p, text.n);
+    }
+    *at += text.n;
+    return slice_make(p, text.n);
+}
+
+/* The reader's notes live in the object's arena, which may go before the form does: they are copied. */
+static void copy_notes(const struct reader *r, struct form *f, struct need *needs, struct file_use *files, char *text)
+{
+    for (const struct need *n = r->needs; n != NULL; n = n->next, needs++) {
+        size_t at = slice_search(f->bytes, n->name);
+        *needs = (struct need){(struct need *)(uintptr_t)f->needs, n->type,
+                               at < f->bytes.n ? slice_sub(f->bytes, at, n->name.n) : put_text(&text, n->name)};
+        f->needs = needs;
+    }
+    for (const struct file_use *u = r->files; u != NULL; u = u->next, files++) {
+        *files = *u;
+        files->next = (struct file_use *)(uintptr_t)f->files;
+        files->path = put_text(&text, slice_make(u->path, strlen(u->path) + 1)).p;
+        f->files = files;
+    }
+}
+
+/* bytes: the object's own, unless they are to be copied. */
+static struct form *form_pack(const struct reader *r, struct slice bytes, bool copied, struct slice version)
+{
+    struct form_size size = measure(r, bytes, copied, version);
+    struct form *f = mem_alloc(sizeof *f + size.needs * sizeof(struct need) + size.files * sizeof(struct file_use) +
+                               size.text);
+    struct need *needs = (void *)(f + 1);
+    struct file_use *files = (void *)(needs + size.needs);
+    char *text = (void *)(files + size.files);
+    f->version = put_text(&text, version);
+    f->bytes = copied ? put_text(&text, bytes) : bytes;
+    f->updated_us = clock_wall_us();
+    copy_notes(r, f, needs, files, text);
+    return f;
 }
 
 struct form *form_create(struct config_store *s, enum resource_type type, struct slice bytes, struct slice version,
                          bool is_static, struct err *err)
 {
-    /* To the block that is needed: there may be a hundred thousand. Those who name others need some more. */
-    size_t more = type == TYPE_SUBSCRIPTION || type == TYPE_SECRET ? 176 : 256;
-    struct arena *arena = arena_create(bytes.n + version.n + more);
-    struct form *f = arena_zalloc(arena, sizeof *f);
-    f->arena = arena;
-    f->bytes = arena_slice(arena, bytes);
-    f->version = arena_slice(arena, version);
-    f->updated_us = clock_wall_us();
-    if (!form_build(s, type, f, is_static, err)) {
-        form_free(type, &f);
+    struct build_env env = s->env;
+    env.is_static = is_static;
+    struct reader r;
+    reader_init(&r, &env, err);
+    r.bytes = bytes;
+    const pb_message *m = NULL;
+    void *object = NULL;
+    if (!read_message(&r, resource_kinds[type].message, bytes, &m) ||
+        !resource_kinds[type].build(s, &r, m, &object)) {
+        reader_abandon(&r);
+        return NULL;
+    }
+    bool owns = type == TYPE_SUBSCRIPTION; /* the object has the bytes */
+    struct form *f = form_pack(&r, owns ? ((struct apim_object *)object)->bytes : bytes, !owns, version);
+    if (r.missing_secret) {
+        reader_abandon(&r); /* with the object: it was made to be checked */
+        return f;
+    }
+    f->object = object;
+    if (keeps_arena(type)) {
+        reader_done(&r);
+    } else {
+        reader_abandon(&r);
     }
     return f;
+}
+
+void form_set_version(struct form *f, struct slice version)
+{
+    if (version.n <= f->version.n) {
+        memcpy((void *)(uintptr_t)f->version.p, version.p, version.n);
+        f->version.n = version.n;
+        return;
+    }
+    mem_free(f->other_version);
+    f->other_version = mem_str_slice(version);
+    f->version = slice_make(f->other_version, version.n);
 }
 
 void form_free(enum resource_type type, struct form **f)
@@ -91,14 +128,14 @@ void form_free(enum resource_type type, struct form **f)
     if (old == NULL) {
         return;
     }
-    if (old->object != NULL) {
-        resource_kinds[type].unref(old->object);
-    }
     if (type == TYPE_SECRET) {
         mem_wipe((void *)(uintptr_t)old->bytes.p, old->bytes.n);
     }
-    struct arena *arena = old->arena;
-    arena_destroy(&arena);
+    if (old->object != NULL) {
+        resource_kinds[type].unref(old->object);
+    }
+    mem_free(old->other_version);
+    mem_free(old);
 }
 
 static bool is_held(const struct config_store *s, enum resource_type by, const struct need *n)
@@ -131,9 +168,10 @@ void store_dirty(struct config_store *s, enum resource_type type)
 
 struct entry *entry_create(enum resource_type type, struct slice name)
 {
-    struct entry *e = mem_alloc(sizeof *e);
+    struct entry *e = mem_alloc(sizeof *e + name.n);
     e->type = type;
-    e->name = slice_make(mem_str_slice(name), name.n);
+    memcpy(e + 1, name.p, name.n);
+    e->name = slice_make((char *)(e + 1), name.n);
     list_init(&e->link);
     return e;
 }
@@ -147,7 +185,6 @@ void entry_free(void *entry)
     form_free(e->type, &e->before);
     mem_free(e->refusal.reason);
     mem_free(e->refusal.version);
-    mem_free((void *)(uintptr_t)e->name.p);
     mem_free(e);
 }
 

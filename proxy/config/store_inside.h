@@ -18,18 +18,18 @@
 #include "proxy/config/read.h"
 #include "proxy/config/snapshot_build.h"
 
-struct form { /* one accepted version of a resource */
-    struct arena *arena; /* bytes, version, needs, files, itself */
-    struct slice bytes, version;
+struct form { /* one accepted version of a resource, in one block with all that it points to: there may be 100,000 */
+    struct slice bytes, version; /* bytes: the object's, where it has them */
     int64_t updated_us;
     void *object; /* one reference; NULL: cannot be built yet */
     const struct need *needs;
     const struct file_use *files;
+    char *other_version; /* where a longer one stands that came afterwards; else NULL */
 };
 
 struct entry {
     enum resource_type type;
-    struct slice name; /* own memory */
+    struct slice name; /* behind the entry */
     struct list link;  /* in its type's warming list while it has a warming form */
     struct form *active, *warming;
     struct form *before;  /* what was active when this update began, if touched */
@@ -96,7 +96,7 @@ void entry_free(void *entry);
 struct entry *store_entry(struct config_store *s, enum resource_type type, struct slice name); /* NULL: none */
 struct entry *store_add_entry(struct config_store *s, enum resource_type type, struct slice name);
 void store_touch(struct config_store *s, struct entry *e);
-/* Decodes, checks and builds; NULL with err. message NULL: from bytes. */
+/* Decodes, checks and builds; NULL with err. */
 struct form *form_create(struct config_store *s, enum resource_type type, struct slice bytes, struct slice version,
                          bool is_static, struct err *err);
 void form_free(enum resource_type type, struct form **f);
@@ -106,6 +106,7 @@ void entry_drop_warming(struct entry *e); /* if it has one */
 const struct form *entry_latest(const struct entry *e); /* warming, else active */
 /* A form came or went (NULL: none): the names to subscribe may be others now. */
 void store_names_of(struct config_store *s, const struct form *f);
+void form_set_version(struct form *f, struct slice version);
 bool form_is_ready(const struct config_store *s, enum resource_type type, const struct form *f);
 void store_refuse(struct config_store *s, struct entry *e, struct slice name, struct slice version, const char *reason);
 

@@ -112,12 +112,20 @@ static struct apim_table *build_table(struct config_store *s, struct apim_table 
     }
 }
 
+static size_t mac_changes(const struct entry *e)
+{
+    if (e->type != TYPE_SUBSCRIPTION || shown(e) == e->published) {
+        return 0;
+    }
+    const struct apim_object *before = e->published, *now = shown(e);
+    return (before == NULL ? 0 : before->n_macs) + (now == NULL ? 0 : now->n_macs);
+}
+
 static struct index *update_macs(const struct config_store *s, const struct index *old)
 {
     size_t n = 0;
     for (size_t i = 0; i < s->n_touched; i++) {
-        const struct entry *e = s->touched[i];
-        n += e->type != TYPE_SUBSCRIPTION ? 0 : 32; /* two lists of at most 8, twice */
+        n += mac_changes(s->touched[i]);
     }
     struct change_list c = {mem_alloc((n + 1) * sizeof *c.list), 0};
     for (size_t i = 0; i < s->n_touched; i++) {
