@@ -12,7 +12,7 @@ struct block {
     struct block *next;
     size_t cap; /* of the whole pool block, header included */
     size_t used;
-    size_t pad;
+    bool exact; /* not of a pool */
 };
 
 struct arena {
@@ -35,22 +35,43 @@ static struct block *block_create(size_t n)
     return b;
 }
 
-struct arena *arena_create(size_t first_block)
+static struct arena *arena_in(struct block *b)
 {
-    size_t need = align_up(sizeof(struct block)) + align_up(sizeof(struct arena));
-    size_t size = first_block == 0 ? BLOCK_DEFAULT : first_block;
-    struct block *b = block_create(size < need ? need : size);
     struct arena *a = (void *)((char *)b + b->used);
     b->used += align_up(sizeof *a);
     *a = (struct arena){.first = b, .now = b, .own = b->used, .bytes = b->cap};
     return a;
 }
 
+static size_t first_size(size_t wanted)
+{
+    size_t need = align_up(sizeof(struct block)) + align_up(sizeof(struct arena));
+    size_t size = wanted == 0 ? BLOCK_DEFAULT : wanted;
+    return size < need ? need : size;
+}
+
+struct arena *arena_create(size_t first_block)
+{
+    return arena_in(block_create(first_size(first_block)));
+}
+
+struct arena *arena_create_exact(size_t first_block)
+{
+    size_t size = first_size(first_block);
+    struct block *b = mem_alloc(size);
+    *b = (struct block){.cap = size, .used = align_up(sizeof *b), .exact = true};
+    return arena_in(b);
+}
+
 static void free_blocks(struct block *b)
 {
     while (b != NULL) {
         struct block *next = b->next;
-        pool_free(b, b->cap);
+        if (b->exact) {
+            mem_free(b);
+        } else {
+            pool_free(b, b->cap);
+        }
         b = next;
     }
 }

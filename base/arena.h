@@ -10,6 +10,7 @@
 struct arena;
 
 struct arena *arena_create(size_t first_block); /* 0: a default of 4 KB */
+struct arena *arena_create_exact(size_t first_block); /* not rounded up to a pool's class: for what stays for long */
 void arena_destroy(struct arena **arena);
 void arena_reset(struct arena *arena); /* keeps the first block */
 void *arena_alloc(struct arena *arena, size_t n);  /* not zeroed */

@@ -114,6 +114,20 @@ static unsigned wire_type_of(const ProtobufCFieldDescriptor *f)
     return WIRE_VARINT;
 }
 
+bool guard_next_field(struct slice *message, struct guard_field *out)
+{
+    struct wire_field f;
+    const char *start = message->p;
+    if (!take_field(message, &f)) {
+        return false;
+    }
+    *out = (struct guard_field){.number = f.number,
+                                .has_length = f.type == WIRE_LEN,
+                                .all = slice_make(start, (size_t)(message->p - start)),
+                                .payload = f.type == WIRE_LEN ? f.payload : SLICE_NONE};
+    return true;
+}
+
 static bool on_unknown(struct scan *s, const ProtobufCMessageDescriptor *type, const struct wire_field *w,
                        const struct field_path *at)
 {

@@ -28,6 +28,13 @@ struct guard guard_default(void); /* 64 MB, 16 million fields, 512 MB, depth 64 
 /* In the arena, with all it refers to; NULL on failure, "path.to.field: reason" in err. g NULL: the default. */
 void *guard_unpack(const struct guard *g, const ProtobufCMessageDescriptor *type, struct slice bytes,
                    struct arena *arena, struct err *err);
+/* The next field of a message by itself: all its bytes; payload: of what has a length. false: not a message. */
+struct guard_field {
+    uint32_t number;
+    bool has_length;
+    struct slice all, payload;
+};
+bool guard_next_field(struct slice *message, struct guard_field *out);
 /* The same by type URL: an Any's content. */
 void *guard_unpack_any(const struct guard *g, struct slice type_url, struct slice bytes, struct arena *arena,
                        struct err *err);

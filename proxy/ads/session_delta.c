@@ -71,26 +71,86 @@ void delta_pack(struct type_state *t, struct strbuf *out)
     t->n_held = 0;
 }
 
-static bool read_resources(const Envoy__Service__Discovery__V3__DeltaDiscoveryResponse *m, struct arena *arena,
-                           struct ads_response *out, struct err *err)
+/*
+ * A first response may hold a hundred thousand resources. They are unpacked one after the other and stay where they
+ * are: the message must outlive the response. `rest` is the message without them.
+ */
+struct parts {
+    struct slice *list; /* of Resource */
+    size_t n;
+    struct strbuf rest;
+};
+
+enum { FIELD_RESOURCES = 2 };
+
+static bool take_apart(struct slice message, struct arena *arena, struct parts *out, struct err *err)
 {
-    struct store_resource *all = arena_alloc(arena, (m->n_resources + 1) * sizeof *all);
-    for (size_t i = 0; i < m->n_resources; i++) {
-        if (!ads_unwrap(m->resources[i], &all[i], err)) {
-            return err_prefix(err, "resources[%zu]", i);
+    struct guard_field f;
+    size_t n = 0;
+    for (struct slice in = message; in.n > 0;) {
+        if (!guard_next_field(&in, &f)) {
+            return err_set(err, ERR_INPUT, "not a protobuf message");
         }
-        if (all[i].name.n == 0) {
-            return err_set(err, ERR_PROTOCOL, "resources[%zu]: it has no name", i);
-        }
-        if (!slice_eq(all[i].type_url, out->type_url)) {
-            return err_set(err, ERR_PROTOCOL, "%.*s: of type %.*s in a response of type %.*s",
-                           SLICE_ARG(slice_sub(all[i].name, 0, 200)), SLICE_ARG(all[i].type_url),
-                           SLICE_ARG(out->type_url));
+        n += f.number == FIELD_RESOURCES;
+    }
+    out->list = arena_alloc(arena, (n + 1) * sizeof *out->list);
+    for (struct slice in = message; in.n > 0 && guard_next_field(&in, &f);) {
+        if (f.number == FIELD_RESOURCES && f.has_length) {
+            out->list[out->n++] = f.payload;
+        } else {
+            strbuf_add(&out->rest, f.all);
         }
     }
-    out->resources = all;
-    out->n = m->n_resources;
     return true;
+}
+
+/* The same text, where it stands in the message. */
+static struct slice in_place(struct slice message, struct slice text)
+{
+    size_t at = text.n == 0 ? message.n : slice_search(message, text);
+    return at < message.n ? slice_sub(message, at, text.n) : SLICE_NONE;
+}
+
+static bool unwrap(struct slice bytes, struct arena *scratch, struct store_resource *out, struct err *err)
+{
+    struct guard guard = guard_default();
+    guard.allow_unbuilt = true;
+    const Envoy__Service__Discovery__V3__Resource *m =
+        guard_unpack(&guard, &envoy__service__discovery__v3__resource__descriptor, bytes, scratch, err);
+    if (m == NULL || !ads_unwrap(m, out, err)) {
+        return false;
+    }
+    return out->name.n > 0 || err_set(err, ERR_PROTOCOL, "it has no name");
+}
+
+/* Of the right type, and nothing of it in memory that the next one gets. */
+static bool settle(struct slice bytes, struct slice type_url, struct store_resource *out, struct err *err)
+{
+    if (!slice_eq(out->type_url, type_url)) {
+        return err_set(err, ERR_PROTOCOL, "%.*s: of type %.*s in a response of type %.*s",
+                       SLICE_ARG(slice_sub(out->name, 0, 200)), SLICE_ARG(out->type_url), SLICE_ARG(type_url));
+    }
+    *out = (struct store_resource){.type_url = type_url,
+                                   .bytes = in_place(bytes, out->bytes),
+                                   .name = in_place(bytes, out->name),
+                                   .version = in_place(bytes, out->version)};
+    return true;
+}
+
+static bool read_resources(const struct parts *parts, struct arena *arena, struct ads_response *out, struct err *err)
+{
+    struct store_resource *all = arena_alloc(arena, (parts->n + 1) * sizeof *all);
+    struct arena *scratch = arena_create(0);
+    bool ok = true;
+    for (size_t i = 0; i < parts->n && ok; i++) {
+        arena_reset(scratch);
+        ok = unwrap(parts->list[i], scratch, &all[i], err) ? settle(parts->list[i], out->type_url, &all[i], err)
+                                                           : err_prefix(err, "resources[%zu]", i);
+    }
+    arena_destroy(&scratch);
+    out->resources = all;
+    out->n = ok ? parts->n : 0;
+    return ok;
 }
 
 /* Both ways of writing down a name that went. */
@@ -110,14 +170,29 @@ static void read_removed(const Envoy__Service__Discovery__V3__DeltaDiscoveryResp
     out->n_removed = n;
 }
 
-enum ads_verdict delta_receive(struct ads_session *s, struct slice bytes, struct arena *arena,
-                               struct ads_response *out, struct err *err)
+static const Envoy__Service__Discovery__V3__DeltaDiscoveryResponse *
+unpack_rest(struct slice bytes, struct arena *arena, struct parts *parts, struct err *err)
 {
     struct guard guard = guard_default();
     guard.max_bytes = ADS_MESSAGE_MAX;
     guard.allow_unbuilt = true;
-    const Envoy__Service__Discovery__V3__DeltaDiscoveryResponse *m =
-        guard_unpack(&guard, &envoy__service__discovery__v3__delta_discovery_response__descriptor, bytes, arena, err);
+    if (bytes.n > guard.max_bytes) {
+        err_set(err, ERR_LIMIT, "larger than %zu bytes", guard.max_bytes);
+        return NULL;
+    }
+    return !take_apart(bytes, arena, parts, err)
+               ? NULL
+               : guard_unpack(&guard, &envoy__service__discovery__v3__delta_discovery_response__descriptor,
+                              strbuf_slice(&parts->rest), arena, err);
+}
+
+enum ads_verdict delta_receive(struct ads_session *s, struct slice bytes, struct arena *arena,
+                               struct ads_response *out, struct err *err)
+{
+    struct parts parts = {.n = 0};
+    strbuf_init(&parts.rest);
+    const Envoy__Service__Discovery__V3__DeltaDiscoveryResponse *m = unpack_rest(bytes, arena, &parts, err);
+    strbuf_fini(&parts.rest);
     if (m == NULL) {
         err_prefix(err, "DeltaDiscoveryResponse");
         return ADS_BROKEN;
@@ -129,7 +204,7 @@ enum ads_verdict delta_receive(struct ads_session *s, struct slice bytes, struct
     if (verdict != ADS_TAKE) {
         return verdict;
     }
-    if (!read_resources(m, arena, out, err)) {
+    if (!read_resources(&parts, arena, out, err)) {
         ads_refuse(&s->types[out->type], slice_of(err->text));
         return ADS_DONE;
     }

@@ -4,6 +4,8 @@
 #include "base/mem.h"
 #include "proxy/config/store_inside.h"
 
+enum { LIST_KEPT = 1024 }; /* entries touched by one update */
+
 /* ---- what an entry shows to the snapshot ---- */
 
 static void *shown(const struct entry *e)
@@ -263,6 +265,11 @@ static void forget_touched(struct config_store *s)
         }
     }
     s->n_touched = 0;
+    if (s->touched_cap > LIST_KEPT) {
+        mem_free(s->touched);
+        s->touched = NULL;
+        s->touched_cap = 0;
+    }
 }
 
 bool store_publish(struct config_store *s)

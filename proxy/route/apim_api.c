@@ -195,9 +195,8 @@ static struct slice identity_of(struct slice name)
     return slice_sub(name, 0, slice_search(name, SLICE(";rev=")));
 }
 
-static struct api_box *build(const struct apim_api_conf *conf, size_t first_block, struct err *err)
+static struct api_box *build(const struct apim_api_conf *conf, struct arena *arena, struct err *err)
 {
-    struct arena *arena = arena_create(first_block);
     struct api_box *box = arena_zalloc(arena, sizeof *box);
     atomic_init(&box->refs, 1);
     box->arena = arena;
@@ -211,20 +210,17 @@ static struct api_box *build(const struct apim_api_conf *conf, size_t first_bloc
     return box;
 }
 
-/* There are thousands and they stay: what was guessed much too large is made again in one block that fits. */
+/* There are thousands and they stay: each is made again in one block that fits. */
 struct apim_api *apim_api_create(const struct apim_api_conf *conf, struct err *err)
 {
     size_t guess = sizeof(struct api_box) + 512 + conf->operation_count * 512;
-    struct api_box *box = build(conf, guess > (64 << 10) ? 64 << 10 : guess, err);
-    if (box == NULL) {
+    struct api_box *first = build(conf, arena_create(guess > (64 << 10) ? 64 << 10 : guess), err);
+    if (first == NULL) {
         return NULL;
     }
-    size_t used = arena_used(box->arena);
-    if (used + used / 4 < arena_bytes(box->arena)) {
-        struct arena *first = box->arena;
-        box = build(conf, used, err);
-        arena_destroy(&first);
-    }
+    struct arena *arena = first->arena;
+    struct api_box *box = build(conf, arena_create_exact(arena_used(arena)), err);
+    arena_destroy(&arena);
     return box == NULL ? NULL : &box->api;
 }
 
