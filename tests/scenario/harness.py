@@ -1,6 +1,7 @@
 """What the scenario tests share: real processes on loopback ports, recording backends, certificates."""
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -21,11 +22,20 @@ SHARED = os.environ.get("EGRET_SHARED", os.path.join(ROOT, "../shared"))
 SANITIZER = re.compile(r"ERROR: AddressSanitizer|ERROR: LeakSanitizer|ThreadSanitizer|runtime error:")
 
 
+PORTS = random.SystemRandom().sample(range(10240, 32768), 22528)
+
+
 def free_port(host="127.0.0.1"):
-    with socket.socket() as s:
-        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        s.bind((host, 0))
-        return s.getsockname()[1]
+    """For a program that is still to start: no port twice, and none that the kernel may give to a connection meanwhile."""
+    while True:
+        port = PORTS.pop()
+        with socket.socket() as s:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                s.bind((host, port))
+            except OSError:
+                continue
+        return port
 
 
 def wait_for(condition, what, seconds=20.0):

@@ -13,6 +13,8 @@ import time
 import grpc
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
+from harness import free_port
+
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BIN = os.environ.get("EGRET_BIN", os.path.join(ROOT, "build", "dev", "bin"))
 SOTW = "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources"
@@ -137,12 +139,6 @@ class Artifacts:
             for name, value in self.named.items():
                 text += f"- name: {name}\n  properties:\n    value: {value}\n"
         write(self.overrides, text)
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 class Control:
