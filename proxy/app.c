@@ -47,6 +47,7 @@ static bool create_workers(struct app *a, struct err *err)
     for (unsigned i = 0; i <= a->n_workers; i++) {
         struct worker_options options = {
             .index = i,
+            .workers = a->n_workers,
             .stats = a->stats,
             .shared = a->shared,
             .limits = bootstrap_limits(a->bootstrap),

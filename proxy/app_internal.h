@@ -36,6 +36,7 @@ struct app {
     atomic_uint connections, overload;
     uint64_t memory_limit; /* 0: none */
     struct stat_handle *overload_gauge;
+    struct stat_handle *inbox_used, *inbox_pressed, *inbox_waits; /* sums of the workers' budgets */
     unsigned reclaims;
     struct timer reclaim; /* frees dead configuration, saves state */
     struct timer drain;

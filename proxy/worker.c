@@ -2,6 +2,7 @@
 
 #include <signal.h>
 
+#include "base/budget.h"
 #include "base/mem.h"
 
 bool worker_init(struct worker *w, const struct worker_options *options, struct err *err)
@@ -24,6 +25,7 @@ bool worker_init(struct worker *w, const struct worker_options *options, struct 
         .on_idle = options->on_idle,
         .ctx = options->ctx,
     };
+    budget_init(loop_inbox(w->loop), options->limits->inbox_budget_bytes / options->workers);
     w->exchanger = exchanger_create(&exchange);
     struct downstream_options downstream = {
         .stats = options->stats,

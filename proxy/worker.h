@@ -8,7 +8,8 @@
 #include "proxy/exchange/exchange.h"
 
 struct worker_options {
-    unsigned index; /* 0: main */
+    unsigned index;   /* 0: main */
+    unsigned workers; /* without it */
     struct stats *stats;
     struct upstream_shared *shared;
     const struct config_limits *limits;

@@ -28,8 +28,9 @@ static void set_options(nghttp2_option *o, const struct h2_config *config)
 static bool submit_settings(struct h2_session *s)
 {
     const struct h2_config *c = &s->config;
+    s->window = h2_window_now(s);
     nghttp2_settings_entry entries[6] = {
-        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, c->stream_window},
+        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, s->window},
         {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, (uint32_t)c->max_head_bytes},
     };
     size_t n = 2;
@@ -164,10 +165,15 @@ static bool feed_some(struct h2_session *s, struct slice *piece, struct err *err
     return true;
 }
 
-static bool feed(struct h2_session *s, struct slice piece, struct err *err)
+bool h2_is_step_full(const struct h2_session *s)
 {
-    while (piece.n > 0) {
-        if (!feed_some(s, &piece, err)) {
+    return s->guard.heads >= H2_HEADS_A_STEP;
+}
+
+static bool feed(struct h2_session *s, struct slice *piece, struct err *err)
+{
+    while (piece->n > 0 && !h2_is_step_full(s)) {
+        if (!feed_some(s, piece, err)) {
             return false;
         }
     }
@@ -184,14 +190,20 @@ static bool feed(struct h2_session *s, struct slice piece, struct err *err)
 bool h2_receive(struct h2_session *s, struct buf *in, size_t max, struct err *err)
 {
     bool ok = !s->over || err_set(err, ERR_PROTOCOL, "HTTP/2: the connection has ended");
-    while (ok && in->len > 0 && max > 0) {
+    s->guard.heads = 0;
+    while (ok && in->len > 0 && max > 0 && !h2_is_step_full(s)) {
         s->input = in;
         s->piece = slice_sub(buf_front(in), 0, max);
-        ok = feed(s, s->piece, err);
-        max -= s->piece.n;
-        buf_drain(in, s->piece.n);
+        struct slice rest = s->piece;
+        ok = feed(s, &rest, err);
+        size_t n = s->piece.n - (ok ? rest.n : 0);
+        max -= n;
+        buf_drain(in, n);
         s->piece = SLICE_NONE;
         s->input = NULL;
+    }
+    if (ok) {
+        h2_adapt_window(s);
     }
     return ok;
 }

@@ -6,6 +6,7 @@
  * (h2_taken). Budgets on decoded header bytes and counts are charged before anything is copied.
  */
 #pragma once
+#include "base/budget.h"
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/list.h"
@@ -21,6 +22,7 @@ struct h2_config {
     bool connect_protocol; /* offer RFC 8441 */
     uint32_t max_control_frames; /* floods: PING, SETTINGS, resets, empty DATA, PRIORITY, WINDOW_UPDATE, unknown … */
     uint32_t max_resets;
+    struct budget *inbox; /* of all sessions of the thread; NULL: none. Windows shrink as it fills */
 };
 
 enum h2_event {
@@ -66,11 +68,15 @@ struct h2_stream { /* memory of the session; the owner reads it, and takes from 
 struct h2_session *h2_create(const struct h2_config *config, struct err *err);
 void h2_destroy(struct h2_session **s);
 
-/* Feeds at most max bytes off the front of in. false: the connection is over (GOAWAY is in the output: produce it, then
+/* Feeds at most max bytes off the front of in, fewer when many heads are among them. false: the connection is over (GOAWAY is in the output: produce it, then
  * close); err says why. */
 bool h2_receive(struct h2_session *s, struct buf *in, size_t max, struct err *err);
+/* The last h2_receive stopped early, because many heads came: call it again once memory of a turn was freed. */
+bool h2_is_step_full(const struct h2_session *s);
 /* The codec has no clock: tell it the time now and then (before h2_receive), so that what counts against floods decays. */
 void h2_advance(struct h2_session *s, int64_t now_us);
+/* The budget is spent and this session has more than its share of it: feed it later (budget_wait). */
+bool h2_is_over_share(const struct h2_session *s);
 const uint32_t *h2_counts(const struct h2_session *s); /* H2_COUNTS of them */
 /* No stream has been there for a while: gives back memory that only streams need. false: there was none to give. */
 bool h2_rest(struct h2_session *s);
@@ -103,6 +109,7 @@ size_t h2_out_queued(const struct h2_stream *st);
 /* Bytes the outbox takes below limit. 0 promises H2_ROOM once it has fallen below half of that. */
 size_t h2_room(struct h2_stream *st, size_t limit);
 void h2_taken(struct h2_stream *st, size_t n); /* n bytes left st->in: credit for the peer */
+void h2_dropped(struct h2_stream *st);         /* all that came so far was thrown away: no credit */
 void h2_reset(struct h2_stream *st, uint32_t code); /* RFC 9113 7 code; H2_CLOSED follows unless released */
 /* The owner is done with the stream: no further event. A server stream whose end was given to us is still sent in full;
  * what the peer goes on sending is dropped up to 64 KB or 1 s, then it is told to stop (NO_ERROR; at once while nobody

@@ -115,6 +115,7 @@ static bool count_frame(struct h2_guard *g, struct err *err)
         h2_guard_useful(g, noise ? 0 : len, false);
     } else if (type == NGHTTP2_HEADERS) {
         noise = false;
+        g->heads++;
         g->block_bytes = len;
     } else if (type == NGHTTP2_CONTINUATION) {
         noise = len == 0;
@@ -141,7 +142,7 @@ bool h2_guard_scan(struct h2_guard *g, struct slice bytes, size_t *n, int32_t *d
     size_t at = g->preface_left < bytes.n ? g->preface_left : bytes.n;
     g->preface_left -= at;
     *data_stream = 0;
-    while (at < bytes.n && *data_stream == 0) {
+    while (at < bytes.n && *data_stream == 0 && g->heads < H2_HEADS_A_STEP) {
         if (g->payload_left > 0) {
             size_t skip = g->payload_left < bytes.n - at ? g->payload_left : bytes.n - at;
             g->payload_left -= skip;

@@ -12,6 +12,7 @@ enum {
     H2_HARD_BUDGET_FACTOR = 4, /* decoded head bytes beyond this many limits end the connection */
     H2_LINGER_BYTES = 64 << 10, /* of an upload that was answered early: read and dropped, then the peer is told */
     H2_LINGER_US = 1000000,
+    H2_HEADS_A_STEP = 128, /* more than honest peers have open: what resets leave is let go of before more comes */
 };
 
 /*
@@ -27,11 +28,13 @@ struct h2_guard {
     size_t preface_left, payload_left;
     size_t block_bytes;  /* encoded, of the latest header block */
     enum h2_count flood; /* why the last answer was no */
+    unsigned heads; /* HEADERS frames of this step */
     unsigned char header[9];
     unsigned header_n;
 };
 void h2_guard_init(struct h2_guard *g, const struct h2_config *config);
-/* Counts what begins in bytes; stops behind the header of a DATA frame, whose stream it then names: *n bytes were seen.
+/* Counts what begins in bytes; stops behind the header of a DATA frame, whose stream it then names, and of the
+ * last HEADERS frame of a step: *n bytes were seen.
  */
 bool h2_guard_scan(struct h2_guard *g, struct slice bytes, size_t *n, int32_t *data_stream, struct err *err);
 bool h2_guard_reset(struct h2_guard *g); /* one more reset; false: too many */
@@ -78,6 +81,7 @@ struct h2_stream_impl {
     struct list linger; /* released, answered in full, the peer is still sending: oldest first */
     int64_t linger_until_us;
     size_t lingered;
+    uint64_t held, owed; /* bytes the owner has not taken; credit withheld until there are none */
     bool arena_taken; /* by the owner, who outlives it until h2_release */
     struct buf out;
     bool out_end;      /* the owner gave the end */
@@ -94,6 +98,9 @@ struct h2_session {
     struct list streams, events, lingering;
     int64_t now_us; /* 0: nobody told */
     unsigned open;
+    uint64_t held; /* of the inbox budget */
+    uint32_t window;       /* of new streams, as last announced */
+    int64_t window_set_us;
     const struct buf *input; /* while receiving: DATA is shared from its front piece */
     struct slice piece;
     struct buf *output; /* while producing */
@@ -126,6 +133,11 @@ void h2_stream_closed(struct h2_stream_impl *st, uint32_t code, bool refused);
 /* The answer is out, the owner gone, the upload goes on: it is dropped for a while before NO_ERROR stops it. */
 void h2_stream_linger(struct h2_stream_impl *st);
 void h2_stream_dropped(struct h2_stream_impl *st, size_t n);
+/* h2_window.c: the inbox budget. */
+void h2_hold(struct h2_stream_impl *st, size_t n);
+void h2_unhold(struct h2_stream_impl *st, uint64_t n);
+uint32_t h2_window_now(const struct h2_session *s);
+void h2_adapt_window(struct h2_session *s); /* announces another one; not from a callback */
 /* nghttp2 says nothing of DATA it ignores: was it for a stream the peer itself had ended? 0, or as h2_fail. */
 int h2_check_data(struct h2_session *s, int32_t id);
 /* Ends the connection from inside a callback; returns what the callback returns. */

@@ -278,6 +278,7 @@ static int on_data(nghttp2_session *ng, uint8_t flags, int32_t id, const uint8_t
     } else {
         buf_append(&st->pub.in, data, n);
     }
+    h2_hold(st, n);
     h2_stream_event(st, H2_DATA);
     return 0;
 }

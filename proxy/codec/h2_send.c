@@ -342,13 +342,6 @@ size_t h2_room(struct h2_stream *pub, size_t limit)
     return st->out.len < limit ? limit - st->out.len : 0;
 }
 
-void h2_taken(struct h2_stream *pub, size_t n)
-{
-    if (n > 0 && !h2_impl(pub)->closed) {
-        nghttp2_session_consume_stream(pub->session->ng, pub->id, n);
-    }
-}
-
 void h2_reset(struct h2_stream *pub, uint32_t code)
 {
     struct h2_stream_impl *st = h2_impl(pub);
@@ -368,6 +361,7 @@ void h2_release(struct h2_stream **pub)
     st->released = true;
     st->pub.user = NULL;
     buf_fini(&st->pub.in);
+    h2_unhold(st, st->held);
     if (st->closed) {
         h2_stream_free(st);
         return;

@@ -28,6 +28,7 @@ void h2_stream_free(struct h2_stream_impl *st)
     list_remove(&st->pub.link);
     list_remove(&st->linger);
     list_remove(&st->all);
+    h2_unhold(st, st->held);
     if (!st->closed) {
         s->open--;
     }

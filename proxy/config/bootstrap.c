@@ -102,6 +102,8 @@ static bool read_admin(struct reader *r, struct config_bootstrap *b)
 
 /* ---- bootstrap extensions ---- */
 
+enum { INBOX_BUDGET = 128 << 20 };
+
 static void default_to(uint32_t *value, uint32_t otherwise)
 {
     *value = *value == 0 ? otherwise : *value;
@@ -120,6 +122,7 @@ static void read_limits(struct config_bootstrap *b, const Egret__Config__V1__Lim
                                     .max_memory_bytes = m->max_memory_bytes,
                                     .max_request_body_bytes = m->max_request_body_bytes,
                                     .max_response_body_bytes = m->max_response_body_bytes,
+                                    .inbox_budget_bytes = m->inbox_budget_bytes,
                                     .max_buffered_body_bytes = m->max_buffered_body_bytes};
     }
     default_to(&l->max_connections, 65536);
@@ -128,6 +131,7 @@ static void read_limits(struct config_bootstrap *b, const Egret__Config__V1__Lim
     default_to(&l->max_uri_bytes, 16384);
     default_to(&l->max_chunk_extension_bytes, 256);
     default_to(&l->max_buffered_body_bytes, 2 << 20);
+    l->inbox_budget_bytes = l->inbox_budget_bytes == 0 ? INBOX_BUDGET : l->inbox_budget_bytes;
 }
 
 static bool read_bootstrap_extension(struct reader *r, struct config_bootstrap *b, const pb_extension *e)

@@ -40,7 +40,7 @@ struct config_limits { /* egret.limits, defaults filled in */
     uint32_t max_connections, lingering_close_ms, early_response_discard_bytes;
     uint32_t max_uri_bytes, max_chunk_extension_bytes;
     uint32_t requests_per_second; /* of a connection; 0: no limit, here and below */
-    uint64_t max_memory_bytes, max_request_body_bytes, max_response_body_bytes;
+    uint64_t max_memory_bytes, max_request_body_bytes, max_response_body_bytes, inbox_budget_bytes;
     uint32_t max_buffered_body_bytes;
 };
 const struct config_limits *bootstrap_limits(const struct config_bootstrap *b);

@@ -201,6 +201,7 @@ static void taken(struct stream *s, size_t n)
 {
     struct h1_call *call = of(s);
     (void)n;
+    budget_set(loop_inbox(s->loop), &call->held, s->in.len);
     if (call->c != NULL && call->c->t != NULL && !call->over &&
         (call->c->t->in.len > 0 || (call->c->t->in_eof && !s->in_end))) {
         loop_deliver(s->loop, &call->c->turn);
@@ -248,6 +249,7 @@ static void release(struct stream *s)
     call->released = true;
     loop_task_cancel(&call->closed);
     buf_fini(&s->in);
+    budget_set(loop_inbox(s->loop), &call->held, 0);
     if (call->c != NULL) {
         h1_client_released(call->c, call);
         call->c = NULL;
@@ -413,7 +415,7 @@ static bool read_end(struct h1_call *call)
 static void read_answer(struct h1_call *call)
 {
     struct stream *s = &call->s;
-    size_t had = s->in.len, limit = call->c->in_limit;
+    size_t had = s->in.len, limit = inbox_limit(s->loop, call->c->in_limit);
     if (!s->in_end && had < limit && !read_body(call, limit - had)) {
         return;
     }
@@ -426,6 +428,7 @@ static void read_answer(struct h1_call *call)
     call->told_end = s->in_end;
     if (s->in.len > had || end_is_news) {
         s->events->on_readable(s->ctx);
+        budget_set(loop_inbox(s->loop), &call->held, s->in.len);
     }
     check_over(call);
 }

@@ -37,6 +37,7 @@ struct h1_call { /* one stream; its own pooled memory, freed at the end of the t
     struct head trailers;
     struct loop_task closed;
     struct err *why; /* kept, once it is over */
+    uint64_t held;    /* of the inbox budget */
     uint64_t mark;    /* the transport's bytes_out that must be passed for the request to have been sent */
     unsigned interim; /* 1xx heads so far */
     char accept[28];  /* what the answer to our own WebSocket key must be */

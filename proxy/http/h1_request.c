@@ -201,6 +201,7 @@ static void taken(struct stream *s, size_t n)
 {
     struct h1_request *q = of(s);
     (void)n;
+    budget_set(loop_inbox(s->loop), &q->held, s->in.len);
     if (q->c != NULL && q->c->t != NULL && !q->over) {
         if (q->continue_due) {
             struct buf out;
@@ -222,6 +223,7 @@ static void stop_reading(struct stream *s)
     q->discarding = true;
     q->discarded += s->in.len;
     buf_fini(&s->in);
+    budget_set(loop_inbox(s->loop), &q->held, 0);
     if (q->c != NULL) {
         loop_deliver(s->loop, &q->c->turn);
     }
@@ -246,6 +248,7 @@ static void release(struct stream *s)
     q->released = true;
     loop_task_cancel(&q->closed);
     buf_fini(&s->in);
+    budget_set(loop_inbox(s->loop), &q->held, 0);
     if (q->c != NULL) {
         h1_server_released(q->c, q);
     }
@@ -391,7 +394,7 @@ void h1_request_read(struct h1_request *q)
     }
     size_t had = s->in.len;
     bool ended_before = q->told_end;
-    size_t limit = q->c->in_limit;
+    size_t limit = inbox_limit(s->loop, q->c->in_limit);
     if (!s->in_end && had < limit) {
         bool alive = true;
         if (s->raw) {
@@ -411,6 +414,7 @@ void h1_request_read(struct h1_request *q)
     q->told_end = s->in_end;
     if (!q->discarding && (s->in.len > had || s->in_end != ended_before)) {
         s->events->on_readable(s->ctx);
+        budget_set(loop_inbox(s->loop), &q->held, s->in.len);
         check_over(q);
     }
 }

@@ -52,6 +52,7 @@ struct h1_request { /* one stream; lives in its arena */
     struct loop_task closed;
     struct err *why; /* in the arena; NULL: in order */
     size_t discarded;
+    uint64_t held; /* of the inbox budget */
     bool http_10;
     bool keep_alive;
     bool connect, upgrade;

@@ -189,6 +189,7 @@ struct client_side *h2_client_create(struct transport *t, const struct http_clie
     struct h2_config h2 = config->h2;
     struct err err = {0};
     h2.server = false;
+    h2.inbox = loop_inbox(t->loop);
     c->side.ops = &client_ops;
     c->config = config;
     c->events = events;

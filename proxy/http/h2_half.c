@@ -201,6 +201,9 @@ static void stop_reading(struct stream *s)
     half->discarding = true;
     half->continue_due = false;
     buf_fini(&s->in);
+    if (half->h != NULL) {
+        h2_dropped(half->h);
+    }
     check_over(half);
 }
 
@@ -338,6 +341,7 @@ static void take_body(struct h2_half *half)
     struct stream *s = &half->s;
     if (half->discarding) {
         buf_fini(&half->h->in);
+        h2_dropped(half->h);
         return;
     }
     half->continue_due = half->continue_due && half->h->in.len == 0;

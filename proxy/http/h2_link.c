@@ -16,6 +16,21 @@ static bool is_clogged(const struct h2_link *link)
     return transport_queued(link->t) > CONTROL_QUEUE_FACTOR * link->t->out_high;
 }
 
+static bool may_receive(struct h2_link *link)
+{
+    if (h2_is_over_share(link->session)) {
+        budget_wait(loop_inbox(link->loop), &link->inbox);
+        return false;
+    }
+    return !link->later && !is_clogged(link);
+}
+
+static void resume(struct budget_waiter *waiter)
+{
+    struct h2_link *link = container_of(waiter, struct h2_link, inbox);
+    loop_deliver(link->loop, &link->deliver);
+}
+
 static void deliver_events(struct h2_link *link)
 {
     unsigned events;
@@ -77,15 +92,38 @@ static void end_of_input(struct h2_link *link)
     h2_link_end(link, &err, TRANSPORT_FLUSH);
 }
 
+static void after_turn(void *arg)
+{
+    struct h2_link *link = arg;
+    link->later = false;
+    if (!link->over) {
+        loop_deliver(link->loop, &link->deliver);
+    }
+    h2_link_unref(link);
+}
+
+/* A step full of heads may be one of resets: what those streams had is freed at the end of the turn, so a flood never
+ * has more than a step's worth. */
+static void read_on(struct h2_link *link)
+{
+    if (!h2_is_step_full(link->session)) {
+        loop_deliver(link->loop, &link->deliver);
+    } else if (!link->later) {
+        link->later = true;
+        link->refs++;
+        loop_free_later(link->loop, after_turn, link);
+    }
+}
+
 static void link_read(struct h2_link *link)
 {
     if (link->over) {
         return;
     }
-    if (link->t->in.len > 0 && !is_clogged(link)) {
+    if (link->t->in.len > 0 && may_receive(link)) {
         receive(link);
         if (!link->over && link->t->in.len > 0) {
-            loop_deliver(link->loop, &link->deliver);
+            read_on(link);
         }
     } else {
         deliver_events(link);
@@ -209,6 +247,7 @@ static void end(struct h2_link *link, const struct err *why, uint64_t bytes_out)
     detach_halves(link, bytes_out);
     loop_task_cancel(&link->deliver);
     loop_task_cancel(&link->flush);
+    list_remove(&link->inbox.link);
     timer_cancel(&link->timer);
     loop_deliver(link->loop, &link->ended);
 }
@@ -283,6 +322,8 @@ void h2_link_init(struct h2_link *link, const struct h2_role *role, struct trans
     link->out_limit = connection_limit(t, buffer_limit);
     list_init(&link->halves);
     list_init(&link->unmarked);
+    list_init(&link->inbox.link);
+    link->inbox.resume = resume;
     loop_task_init(&link->deliver, run_deliver);
     loop_task_init(&link->flush, run_flush);
     loop_task_init(&link->ended, run_ended);

@@ -28,7 +28,9 @@ struct h2_link {
     unsigned n;
     unsigned refs; /* the connection itself, and each stream until its release: stream.info lives here */
     struct loop_task deliver, flush, ended;
+    struct budget_waiter inbox; /* not read until the loop's streams hold less */
     struct timer timer; /* what the session wants to do at a time of its own */
+    bool later;         /* it reads on after this turn */
     bool over;          /* ends in this turn; nothing is read or written any more */
     uint32_t told[H2_COUNTS]; /* of the session's counts */
     bool answered;      /* a stream ended in order: the connection is a kept one */

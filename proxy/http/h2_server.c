@@ -236,6 +236,7 @@ struct server_side *h2_server_create(struct transport *t, const struct http_serv
     struct h2_config h2 = config->h2;
     struct err err = {0};
     h2.server = true;
+    h2.inbox = loop_inbox(t->loop);
     c->side.ops = &server_ops;
     c->config = config;
     c->events = events;

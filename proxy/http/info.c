@@ -13,6 +13,11 @@ size_t connection_limit(struct transport *t, uint32_t buffer_limit)
     return limit;
 }
 
+size_t inbox_limit(struct loop *loop, size_t limit)
+{
+    return budget_pressure(loop_inbox(loop)) == BUDGET_FREE || limit < LIMIT_MIN ? limit : LIMIT_MIN;
+}
+
 void connection_hold_head(struct transport *t, size_t max_head_bytes)
 {
     if (t->in_limit <= max_head_bytes) {

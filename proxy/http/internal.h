@@ -2,6 +2,7 @@
 #pragma once
 #include <assert.h>
 
+#include "base/budget.h"
 #include "base/macros.h"
 #include "proxy/http/client.h"
 #include "proxy/http/server.h"
@@ -51,6 +52,8 @@ struct client_side *h2_client_create(struct transport *t, const struct http_clie
 
 /* Applies per_connection_buffer_limit_bytes to the transport; what it allows one stream to keep unread or unsent. */
 size_t connection_limit(struct transport *t, uint32_t buffer_limit);
+/* Of that, what a stream may keep unread now: less while the loop's streams hold much. */
+size_t inbox_limit(struct loop *loop, size_t limit);
 /* A head is taken only when it is whole: reading goes on until it is, or is too long. */
 void connection_hold_head(struct transport *t, size_t max_head_bytes);
 

@@ -4,6 +4,7 @@
 #include <event2/event.h>
 #include <event2/event_struct.h>
 
+#include "base/budget.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "proxy/net/loop_internal.h"
@@ -39,11 +40,10 @@ struct loop {
     struct list deliver;
     struct list flush[LEVELS];
     uint32_t flush_levels; /* bit: the list may hold tasks */
-
+    struct budget inbox;
     struct wheel wheel;
     struct event tick; /* bounds the sleep to the wheel's next slot */
     int64_t tick_at_us;
-
     struct garbage *garbage;
     size_t n_garbage, cap_garbage;
 
@@ -68,6 +68,11 @@ void loop_post(struct loop *loop, void (*fn)(void *arg), void *arg)
     postbox_send(&loop->postbox, fn, arg);
 }
 
+struct budget *loop_inbox(struct loop *loop)
+{
+    return &loop->inbox;
+}
+
 struct hangup_set *loop_hangups(struct loop *loop)
 {
     return &loop->hangups;
@@ -85,6 +90,7 @@ struct loop *loop_create(unsigned index, struct err *err)
     for (unsigned i = 0; i < LEVELS; i++) {
         list_init(&loop->flush[i]);
     }
+    budget_init(&loop->inbox, 0);
     wheel_init(&loop->wheel, clock_mono_us());
     struct event_config *config = event_config_new();
     /* Only this thread touches the base; others come in by the eventfd. */

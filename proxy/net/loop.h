@@ -16,6 +16,7 @@
 #include "base/err.h"
 #include "base/list.h"
 
+struct budget;
 struct loop;
 struct event_base;
 
@@ -23,6 +24,7 @@ struct loop *loop_create(unsigned index, struct err *err); /* index: worker numb
 void loop_destroy(struct loop **loop);
 void loop_run(struct loop *loop);  /* until loop_stop */
 void loop_stop(struct loop *loop); /* from the loop's thread; ends after this turn */
+struct budget *loop_inbox(struct loop *loop); /* what streams of this loop hold of bodies; no limit until somebody sets one */
 unsigned loop_index(const struct loop *loop);
 int64_t loop_now_us(const struct loop *loop); /* monotonic, read once a turn */
 int64_t loop_wall_us(const struct loop *loop);

@@ -167,9 +167,11 @@ def test_every_flood_is_cut_and_the_neighbours_do_not_notice(rig, read, capsys):
             cpu, rss = cpu_seconds(p), resident_bytes(p)
             sent = flood(port, start, make, read)
             cost = cpu_seconds(p) - cpu
-            table.append(f"{name}: {sent} bytes, {cost * 1000:.0f} ms, {(resident_bytes(p) - rss) >> 10} KiB")
+            grown = resident_bytes(p) - rss
+            table.append(f"{name}: {sent} bytes, {cost * 1000:.0f} ms, {grown >> 10} KiB")
             limit = BUDGET + (0 if read else 7 * BUDGET)
-            if sent is None or (isinstance(sent, int) and sent > limit) or cost > 2:
+            measured = os.environ.get("EGRET_FLOOD_TABLE") is not None  # a release build: memory says something
+            if (measured and grown > 1 << 20) or sent is None or (isinstance(sent, int) and sent > limit) or cost > 2:
                 wrong.append(table[-1])
     finally:
         n.stop()

@@ -232,6 +232,64 @@ static void one_unread_stream_does_not_hold_its_sibling(void **state)
     h2_release(&c2);
 }
 
+static size_t take_all(struct h2_stream *st)
+{
+    size_t n = st->in.len;
+    buf_drain(&st->in, n);
+    h2_taken(st, n);
+    return n;
+}
+
+static void windows_shrink_while_the_inbox_budget_is_under_pressure(void **state)
+{
+    struct pair *p = *state;
+    struct h2_config config = server_config;
+    struct budget inbox;
+    struct err err;
+    budget_init(&inbox, 64 << 10);
+    config.inbox = &inbox;
+    h2_destroy(&p->server);
+    p->server = h2_create(&config, &err);
+    struct h2_stream *c1, *c2;
+    struct h2_stream *s1 = accept_one(p, &c1, "POST", false);
+    char block[8192];
+    memset(block, 'x', sizeof block - 1);
+    block[sizeof block - 1] = '\0';
+    for (int i = 0; i < 10; i++) {
+        send_text(c1, block, false);
+    }
+    shuttle(p, 1 << 10);
+    assert_true(s1->in.len <= 65535 && s1->in.len > 48 << 10);
+    assert_int_equal(budget_used(&inbox), s1->in.len);
+    unsigned events;
+    assert_ptr_equal(h2_next_event(p->server, &events), s1);
+    struct h2_stream *s2 = accept_one(p, &c2, "POST", false);
+    for (int i = 0; i < 10; i++) {
+        send_text(c2, block, false);
+    }
+    shuttle(p, 1 << 10);
+    assert_int_equal(s2->in.len, 16 << 10);
+    buf_drain(&s2->in, 10000);
+    h2_taken(s2, 10000); /* something still waits: no credit */
+    shuttle(p, 1 << 10);
+    assert_int_equal(s2->in.len, (16 << 10) - 10000);
+    size_t got = 10000;
+    for (int i = 0; i < 10; i++) {
+        got += take_all(s2);
+        shuttle(p, 1 << 10);
+    }
+    assert_int_equal(got, 10 * (sizeof block - 1)); /* a stalled stream does not keep its sibling waiting */
+    h2_dropped(s1);
+    assert_int_equal(budget_used(&inbox), 0);
+    h2_release(&s1);
+    h2_release(&s2);
+    h2_release(&c1);
+    h2_release(&c2);
+    h2_destroy(&p->server);
+    assert_int_equal(inbox.holders, 0);
+    p->server = h2_create(&server_config, &err);
+}
+
 static void room_comes_back_when_the_outbox_drains(void **state)
 {
     struct pair *p = *state;
@@ -699,6 +757,34 @@ static void reset_floods_end_the_connection_in_both_directions(void **state)
     }
 }
 
+static void a_step_ends_after_many_heads(void **state)
+{
+    (void)state;
+    struct h2_config config = server_config;
+    struct err err;
+    config.max_resets = config.max_control_frames = 1000;
+    struct raw r = raw_start();
+    h2_destroy(&r.s);
+    r.s = h2_create(&config, &err);
+    for (uint32_t id = 1; id < 600; id += 2) {
+        raw_request(&r.wire, id, 1);
+        frame(&r.wire, 3, 0, id, SLICE("\0\0\0\x08"));
+    }
+    unsigned events, most = 0, all = 0, steps = 0;
+    for (; r.wire.len > 0; steps++) {
+        unsigned n = 0;
+        assert_true(h2_receive(r.s, &r.wire, SIZE_MAX, &err));
+        assert_true(h2_is_step_full(r.s) == (r.wire.len > 0));
+        for (struct h2_stream *st; (st = h2_next_event(r.s, &events)) != NULL; n++) {
+            h2_release(&st);
+        }
+        most = n > most ? n : most;
+        all += n;
+    }
+    assert_true(all == 300 && most <= 128 && steps == 3);
+    h2_destroy(&r.s);
+}
+
 static void time_forgives_what_is_no_flood(void **state)
 {
     (void)state;
@@ -748,6 +834,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_request_and_its_answer_cross_with_bodies_and_trailers, set_up, tear_down),
         cmocka_unit_test_setup_teardown(head_with_trailers_alone_needs_no_data_frame, set_up, tear_down),
         cmocka_unit_test_setup_teardown(one_unread_stream_does_not_hold_its_sibling, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(windows_shrink_while_the_inbox_budget_is_under_pressure, set_up, tear_down),
         cmocka_unit_test_setup_teardown(room_comes_back_when_the_outbox_drains, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_head_over_budget_is_an_event_to_answer, set_up, tear_down),
         cmocka_unit_test_setup_teardown(extended_connect_needs_the_peers_leave, set_up, tear_down),
@@ -760,6 +847,7 @@ int main(void)
         cmocka_unit_test(frames_for_a_stream_we_reset_are_ignored),
         cmocka_unit_test(floods_end_the_connection_early),
         cmocka_unit_test(reset_floods_end_the_connection_in_both_directions),
+        cmocka_unit_test(a_step_ends_after_many_heads),
         cmocka_unit_test(time_forgives_what_is_no_flood),
         cmocka_unit_test(a_header_bomb_costs_little_and_ends_the_connection),
     };

@@ -214,8 +214,8 @@ static const struct bad {
      "18:45: static_resources.listeners[0].filter_chains[0].filters[0].typed_config.route_config.virtual_hosts[0].routes[0].route.max_grpc_timeout: not supported by Egret"},
     {ROUTE "              - match: { prefix: / }\n                route: { cluster_header: x, retry_policy: { retriable_headers: [ { name: x } ] } }\n",
      "18:61: static_resources.listeners[0].filter_chains[0].filters[0].typed_config.route_config.virtual_hosts[0].routes[0].route.retry_policy.retriable_headers: not supported by Egret"},
-    {"bootstrap_extensions: [ { name: l, typed_config: { \"@type\": type.googleapis.com/egret.config.v1.Limits, inbox_budget_bytes: 5 } } ]\n",
-     "1:105: bootstrap_extensions[0].typed_config.inbox_budget_bytes: unknown field of egret.config.v1.Limits"},
+    {"bootstrap_extensions: [ { name: l, typed_config: { \"@type\": type.googleapis.com/egret.config.v1.Limits, inbox_budget: 5 } } ]\n",
+     "1:105: bootstrap_extensions[0].typed_config.inbox_budget: unknown field of egret.config.v1.Limits"},
     {"stats_config: { stats_tags: [ { tag_name: x, regex: y } ] }\n",
      "1:17: stats_config.stats_tags: not supported by Egret"},
     {"static_resources:\n  listeners:\n  - name: l\n    address: { socket_address: { address: 127.0.0.1, port_value: 1 } }\n"
