@@ -287,14 +287,34 @@ static bool write_document(struct writer *w, const xmlDoc *doc, bool declared)
 
 /* ---- reading ---- */
 
+/* libxml2's own words repeat names and values of the body. */
+static const char *reason_of(int code)
+{
+    switch (code) {
+    case XML_ERR_DOCUMENT_EMPTY:
+        return "it does not begin with an element";
+    case XML_ERR_DOCUMENT_END:
+        return "it does not end with its first element";
+    case XML_ERR_TAG_NAME_MISMATCH:
+        return "a start and an end tag differ";
+    case XML_ERR_TAG_NOT_FINISHED:
+        return "an element is not closed";
+    case XML_ERR_ATTRIBUTE_REDEFINED:
+        return "an attribute stands there twice";
+    case XML_ERR_UNDECLARED_ENTITY:
+        return "an entity is not declared";
+    case XML_ERR_INVALID_CHAR:
+    case XML_ERR_INVALID_ENCODING:
+        return "a character does not belong there";
+    default:
+        return "it is not well-formed";
+    }
+}
+
 static void say_why(const xmlError *e, struct err *err)
 {
-    struct slice text = e == NULL || e->message == NULL ? SLICE("no reason given") : slice_of(e->message);
-    while (text.n > 0 && (text.p[text.n - 1] == '\n' || text.p[text.n - 1] == '.')) {
-        text.n--;
-    }
-    err_set(err, ERR_INPUT, "the body is not readable as XML: line %d: %.*s", e == NULL ? 0 : e->line,
-            SLICE_ARG(slice_sub(text, 0, 120)));
+    err_set(err, ERR_INPUT, "the body is not readable as XML: line %d, column %d: %s", e == NULL ? 0 : e->line,
+            e == NULL ? 0 : e->int2, reason_of(e == NULL ? 0 : e->code));
 }
 
 /* Entities are how a small document becomes a large one, and nobody's message needs them. */

@@ -2,6 +2,9 @@
  * json-to-xml: a property becomes an element, an array one element for each item, null an empty one with xsi:nil. One
  * property at the top is the root; anything else stands in <Document>, as APIM has it.
  */
+#include <stdio.h>
+#include <string.h>
+
 #include "base/doc/doc.h"
 #include "proxy/body/whole.h"
 
@@ -265,6 +268,15 @@ static bool write_element(struct writer *w, struct slice name, const struct doc 
     return ok;
 }
 
+/* The reader of documents names a key that stands there twice; what is said here goes to logs. */
+static void hide_key(struct err *err)
+{
+    char *key = strstr(err->text, ": key \"");
+    if (key != NULL) {
+        snprintf(key, sizeof err->text - (size_t)(key - err->text), ": a key stands there twice");
+    }
+}
+
 static bool convert(const struct body_whole *whole, struct slice body, struct strbuf *out, struct err *err)
 {
     const struct to_xml *x = (const void *)whole;
@@ -273,9 +285,11 @@ static bool convert(const struct body_whole *whole, struct slice body, struct st
     struct writer w = {.conf = &x->conf, .out = out, .err = err};
     const struct doc *root = doc_parse(arena, (struct doc_source){"body", body, DOC_JSON}, &limits, err);
     bool ok = root != NULL;
-    if (ok && doc_is(root, DOC_LIST)) {
+    if (!ok) {
+        hide_key(err);
+    } else if (doc_is(root, DOC_LIST)) {
         ok = err_set(err, ERR_INPUT, "the JSON is an array, which has no name to be an element of");
-    } else if (ok) {
+    } else {
         const struct doc *only = doc_is(root, DOC_MAP) && doc_len(root) == 1 ? doc_at(root, 0) : NULL;
         struct slice prefix;
         bool is_root = only != NULL && !doc_is(only, DOC_LIST) && !is_block(&w, only) &&

@@ -34,6 +34,7 @@ static bool backend_path(struct filter_host *host, const struct apim_backend *ba
         if (!apim_value_text(host, &backend->query[i].value, &value, &secret)) {
             return false;
         }
+        value = apim_query_text(host->arena, value);
         text = arena_printf(host->arena, "%s%c%.*s=%.*s", text, has_query ? '&' : '?', SLICE_ARG(backend->query[i].name),
                             SLICE_ARG(value));
         has_query = true;

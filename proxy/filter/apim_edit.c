@@ -154,18 +154,52 @@ bool apim_set_basic(struct filter_host *host, const struct apim_value *values)
 
 /* ---- query ---- */
 
+static bool is_alnum(char c)
+{
+    return (c >= '0' && c <= '9') || (ascii_lower(c) >= 'a' && ascii_lower(c) <= 'z');
+}
+
+static bool is_hex(char c)
+{
+    return (c >= '0' && c <= '9') || (ascii_lower(c) >= 'a' && ascii_lower(c) <= 'f');
+}
+
 static void add_escaped(struct strbuf *out, struct slice s)
 {
     for (size_t i = 0; i < s.n; i++) {
         unsigned char c = (unsigned char)s.p[i];
-        bool plain = (c >= '0' && c <= '9') || (ascii_lower((char)c) >= 'a' && ascii_lower((char)c) <= 'z') || c == '-' ||
-                     c == '.' || c == '_' || c == '~';
+        bool plain = is_alnum((char)c) || c == '-' || c == '.' || c == '_' || c == '~';
         if (plain) {
             strbuf_add_char(out, (char)c);
         } else {
             strbuf_printf(out, "%%%02X", c);
         }
     }
+}
+
+static bool is_query_char(struct slice s, size_t i)
+{
+    struct slice marks = SLICE("-._~!$'()*+,;=:@/?");
+    char c = s.p[i];
+    bool escape = c == '%' && i + 2 < s.n && is_hex(s.p[i + 1]) && is_hex(s.p[i + 2]);
+    return escape || is_alnum(c) || slice_find(marks, c) < marks.n;
+}
+
+/* What was escaped stays so: credentials of backends are written either way. */
+struct slice apim_query_text(struct arena *arena, struct slice s)
+{
+    struct strbuf out;
+    strbuf_init(&out);
+    for (size_t i = 0; i < s.n; i++) {
+        if (is_query_char(s, i)) {
+            strbuf_add_char(&out, s.p[i]);
+        } else {
+            strbuf_printf(&out, "%%%02X", (unsigned char)s.p[i]);
+        }
+    }
+    struct slice text = arena_slice(arena, strbuf_slice(&out));
+    strbuf_fini(&out);
+    return text;
 }
 
 static void add_raw(struct strbuf *out, struct slice name, struct slice value)

@@ -56,6 +56,8 @@ struct slice apim_lower(struct arena *arena, struct slice s);
 bool apim_value_text(const struct filter_host *host, const struct apim_value *v, struct slice *out, bool *secret);
 bool apim_set_header(struct filter_host *host, struct head *head, const struct apim_set_value *set);
 bool apim_set_query(struct filter_host *host, const struct apim_set_value *set);
+/* A query parameter's value, as it may stand in a query. */
+struct slice apim_query_text(struct arena *arena, struct slice s);
 bool apim_set_basic(struct filter_host *host, const struct apim_value *values);
 /* A template with secrets in it; false also when one of them has no place in a URL. */
 bool apim_template_text(struct filter_host *host, const struct apim_value *v, struct slice *template);

@@ -283,6 +283,46 @@ static void xml_becomes_json(void **state)
     }
 }
 
+/* Its message ends up in logs, where nothing of a body belongs. */
+static void what_is_wrong_with_xml_is_told_by_place_and_not_by_its_text(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *body, *error;
+    } rows[] = {
+        {"<a>\n<private-name></a>", "the body is not readable as XML: line 2, column 19: an element is not closed"},
+        {"<a private-name='x' private-name='y'/>", "the body is not readable as XML: line 1, column 37"},
+        {"<a>&private-name;</a>", "the body is not readable as XML: line 1, column 18"},
+        {"<private-name:a/", "the body is not readable as XML: line 1, column 16"},
+        {"<a/><private-name/>", "the body is not readable as XML: line 1, column 5: it does not end with its first element"},
+        {"<?xml version='1.0' encoding='private-name'?><a/>", "the body is XML in an encoding that is not read"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct strbuf out;
+        struct err err;
+        struct body_to_json j = {false, 10000};
+        strbuf_init(&out);
+        assert_false(run(body_to_json_create(arena, &j, "xml-to-json"), slice_of(rows[i].body), (struct cut){1 << 20, 1}, &out, &err));
+        assert_null(strstr(err.text, "private"));
+        if (strstr(err.text, rows[i].error) == NULL) {
+            fail_msg("%s", err.text);
+        }
+        strbuf_fini(&out);
+    }
+}
+
+static void a_key_that_stands_twice_in_json_is_not_repeated(void **state)
+{
+    (void)state;
+    struct strbuf out;
+    struct err err;
+    struct body_to_xml x = {.separator = SLICE("_"), .max_bytes = 10000};
+    strbuf_init(&out);
+    assert_false(run(body_to_xml_create(arena, &x, "json-to-xml"), SLICE("{\"private\":1,\"private\":2}"), (struct cut){1 << 20, 1}, &out, &err));
+    assert_string_equal(err.text, "body:1:14: a key stands there twice");
+    strbuf_fini(&out);
+}
+
 static void every_child_is_an_array_where_that_is_asked_for(void **state)
 {
     (void)state;
@@ -376,9 +416,9 @@ static void xml_in_an_encoding_that_hides_its_tags_fails(void **state)
     (void)state;
     static const struct {
         const char *body, *error;
-    } rows[] = {{"<?xml version='1.0' encoding='UTF-7'?><a b='c'/>", "an encoding that is not read: UTF-7"},
-                {"<?xml version='1.0' encoding=\"IBM037\"?><a/>", "an encoding that is not read: IBM037"},
-                {"\xef\xbb\xbf<?xml version='1.0' encoding='x'?><a/>", "an encoding that is not read: x"},
+    } rows[] = {{"<?xml version='1.0' encoding='UTF-7'?><a b='c'/>", "an encoding that is not read"},
+                {"<?xml version='1.0' encoding=\"IBM037\"?><a/>", "an encoding that is not read"},
+                {"\xef\xbb\xbf<?xml version='1.0' encoding='x'?><a/>", "an encoding that is not read"},
                 {"\x4c\x6f\xa7\x94", "not readable as XML"},
                 {"<?xml version='1.0' encoding='windows-1252'?><a/>", NULL},
                 {"<?xml version='1.0' encoding='?><a/>", "not readable as XML"},
@@ -486,6 +526,8 @@ int main(void)
         cmocka_unit_test(json_becomes_xml),
         cmocka_unit_test(prefixes_are_used_where_they_are_declared_and_a_block_becomes_attributes),
         cmocka_unit_test(xml_becomes_json),
+        cmocka_unit_test(a_key_that_stands_twice_in_json_is_not_repeated),
+        cmocka_unit_test(what_is_wrong_with_xml_is_told_by_place_and_not_by_its_text),
         cmocka_unit_test(every_child_is_an_array_where_that_is_asked_for),
         cmocka_unit_test(a_body_beyond_the_limit_or_nested_too_deep_fails),
         cmocka_unit_test(xml_with_more_attributes_or_namespaces_than_can_be_compared_fails),

@@ -42,10 +42,15 @@ struct documents {
     "{ content_type: text/any, body: any } ] }, "                                                                     \
     "{ id: post, method: POST, url_template: \"/items/{id}\", %s } ] }"
 
+#ifndef TEST_SECRET /* a test's own secret and what else its backend has */
+#define TEST_SECRET "hidden"
+#define TEST_BACKEND_MORE ""
+#endif
+
 static inline void load(struct fixture *f, const struct documents *d)
 {
     static int version;
-    char v[16], api[2000], programs[3][4000];
+    char v[16], secret[300], api[2000], programs[3][4000];
     const char *texts[] = {d->service, d->api, d->operation};
     const char *const names[] = {"policy", "apis/a;rev=1/policy", "apis/a;rev=1/operations/get/policy"};
     const char *list[4] = {NULL};
@@ -67,10 +72,12 @@ static inline void load(struct fixture *f, const struct documents *d)
     assert_true(APPLY(f, URL_CDS, v, "{ name: up, load_assignment: { cluster_name: up } }",
                       "{ name: up2, load_assignment: { cluster_name: up2 } }",
                       "{ name: up3, load_assignment: { cluster_name: up3 } }"));
-    assert_true(APPLY(f, URL_SDS, v, "{ name: namedvalues/s, generic_secret: { secret: { inline_string: hidden } } }"));
+    snprintf(secret, sizeof secret, "{ name: namedvalues/s, generic_secret: { secret: { inline_string: \"%s\" } } }", TEST_SECRET);
     assert_true(APPLY(f, URL_BACKEND, v,
                       "{ name: backends/up, cluster: up, base_path: /base, authority: up.test, url: \"http://up.test/base\", "
-                      "http2_cluster: up2, proxied: [ { proxy: \"p:80\", version: HTTP2, cluster: up2 }, { proxy: \"p:80\", cluster: up3 } ] }"));
+                      "http2_cluster: up2, proxied: [ { proxy: \"p:80\", version: HTTP2, cluster: up2 }, { proxy: \"p:80\", cluster: up3 } ]"
+                      TEST_BACKEND_MORE " }"));
+    assert_true(APPLY(f, URL_SDS, v, secret)); /* what nobody asks for is not kept */
     assert_true(APPLY(f, URL_API, v, api));
     assert_non_null(apim_set_table(snapshot_apim(fixture_now(f))));
 }
