@@ -230,7 +230,7 @@ void request_send_own_body(struct request *r)
         return;
     }
     r->own_body_sent = true;
-    r->head->content_length = r->no_body ? -1 : (int64_t)own.n;
+    r->head->content_length = r->no_body || r->host.drops_request_body ? -1 : (int64_t)own.n;
     stream_send_head(r->up, r->head, own.n == 0);
     send_slice(r->up, own);
     r->request_done = true;

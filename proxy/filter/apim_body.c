@@ -90,10 +90,51 @@ static bool accepts(const struct filter_host *host, struct slice subtype)
     return false;
 }
 
-static bool is_compressed(const struct head *head)
+/* The first coding that hides the text, on whichever line; empty: none does. */
+static struct slice coding_of(const struct head *head)
 {
-    struct slice coding = slice_trim(head_value_id(head, FIELD_CONTENT_ENCODING));
-    return coding.n > 0 && !slice_eq_nocase(coding, SLICE("identity"));
+    for (unsigned i = 0; i < head->n; i++) {
+        struct slice rest = head->fields[i].id == FIELD_CONTENT_ENCODING ? head->fields[i].value : SLICE_NONE;
+        while (rest.p != NULL && rest.n > 0) {
+            struct slice one = slice_trim(slice_cut(&rest, ','));
+            if (one.n > 0 && !slice_eq_nocase(one, SLICE("identity"))) {
+                return one;
+            }
+        }
+    }
+    return SLICE_NONE;
+}
+
+/* RFC 9110 14.4; a 416 only tells the length of what there is. */
+static bool is_part(const struct head *head)
+{
+    return head->status == 206 || (head->status != 416 && head_find(head, SLICE("content-range")) != NULL);
+}
+
+/* false: *err says why a stage would make nonsense of this body. */
+static bool check_readable(const struct head *head, const struct body_stage *stage, struct err *err)
+{
+    struct slice coding = slice_sub(coding_of(head), 0, 40);
+    if (coding.n > 0) {
+        return err_set(err, ERR_INPUT, "the body is compressed (%.*s), which %s cannot read", SLICE_ARG(coding), stage->policy);
+    }
+    return !is_part(head) || err_set(err, ERR_INPUT, "the body is a part of one, which %s cannot read", stage->policy);
+}
+
+void apim_forget_body(struct head *head)
+{
+    static const char *const sums[] = {"content-md5", "digest", "repr-digest", "content-digest"};
+    for (size_t i = 0; i < sizeof sums / sizeof sums[0]; i++) {
+        head_remove(head, slice_of(sums[i]));
+    }
+    if (head->status == 0) {
+        return;
+    }
+    head_remove_id(head, FIELD_ACCEPT_RANGES);
+    struct slice tag = head_value_id(head, FIELD_ETAG);
+    if (tag.n > 0 && !slice_starts_with(tag, SLICE("W/"))) {
+        head_set_id(head, FIELD_ETAG, slice_of(arena_printf(head->arena, "W/%.*s", SLICE_ARG(tag))));
+    }
 }
 
 /* ---- the stages ---- */
@@ -247,13 +288,15 @@ bool apim_add_stage(struct filter_host *host, const struct apim_instruction *i, 
     if (stage == NULL) {
         return true;
     }
-    if (!own && is_compressed(head_of(host, request))) {
+    struct head *head = head_of(host, request);
+    struct err err;
+    if (!own && !apim_has_no_body(head->status) && !check_readable(head, stage, &err)) {
         struct body_chain one = {.first = stage, .failed = stage};
-        struct err err;
-        err_set(&err, ERR_INPUT, "the body is compressed (%.*s), which %s cannot read",
-                SLICE_ARG(slice_sub(head_value_id(head_of(host, request), FIELD_CONTENT_ENCODING), 0, 40)), stage->policy);
         apim_fail_body(host, &one, &err, request);
         return false;
+    }
+    if (!apim_has_no_body(head->status)) {
+        apim_forget_body(head);
     }
     if (*chain == NULL) {
         *chain = body_chain_create(host->arena);

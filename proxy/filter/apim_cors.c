@@ -19,7 +19,7 @@ static bool is_listed(const struct apim_texts *t, struct slice text, bool nocase
 }
 
 /* Browsers leave the scheme's own port out; others may not. */
-static struct slice plain_origin(struct slice origin)
+struct slice apim_plain_origin(struct slice origin)
 {
     if (slice_starts_with_nocase(origin, SLICE("http://")) && slice_ends_with(origin, SLICE(":80"))) {
         origin.n -= 3;
@@ -62,7 +62,7 @@ bool apim_check_cors(struct filter_host *host, const struct apim_cors *c)
     if (origin.n == 0) {
         return true;
     }
-    if (is_listed(&c->origins, plain_origin(origin), true)) {
+    if (is_listed(&c->origins, apim_plain_origin(origin), true)) {
         host->apim.cors = c;
         return true;
     }
@@ -87,7 +87,7 @@ static bool match_announced(struct filter_host *host, struct slice method, struc
 {
     const struct apim_table *table = apim_set_table(snapshot_apim(host->snapshot));
     struct route_request view = {
-        .scheme = host->request->scheme,
+        .scheme = host->downstream->tls == NULL ? SLICE("http") : SLICE("https"), /* as it is spoken, as for calls */
         .method = method,
         .authority = host->request->authority,
         .path = host->request->path,
@@ -115,7 +115,7 @@ static void answer_preflight(struct filter_host *host, const struct apim_cors *c
     struct slice headers = header_of(host, SLICE("access-control-request-headers"));
     head_init(&response, host->arena);
     host->apim.cors = NULL;
-    if (is_listed(&c->origins, plain_origin(origin), true) && is_listed(&c->methods, method, false) &&
+    if (is_listed(&c->origins, apim_plain_origin(origin), true) && is_listed(&c->methods, method, false) &&
         headers_allowed(c, headers)) {
         host->apim.cors = c;
         apim_cors_headers(host, &response);

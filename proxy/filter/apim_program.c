@@ -41,11 +41,9 @@ static bool set_body(struct run *r, const struct apim_value *value)
     struct slice *body = request ? &host->request_body : &host->response_body;
     apim_drop_stages(host, request);
     *(request ? &host->replaces_request_body : &host->replaces_response_body) = true;
-    if (!request) {
-        head_remove_id(host->response, FIELD_CONTENT_ENCODING);
-    } else {
-        head_remove_id(host->request, FIELD_CONTENT_ENCODING);
-    }
+    struct head *head = request ? host->request : host->response;
+    head_remove_id(head, FIELD_CONTENT_ENCODING);
+    apim_forget_body(head);
     return apim_value_text(host, value, body, &secret);
 }
 
@@ -80,6 +78,16 @@ static enum step rewrite(struct run *r, const struct apim_instruction *i)
     return STEP_REPLIED;
 }
 
+static void set_method(struct run *r, struct slice method)
+{
+    struct head *head = r->host->request;
+    struct slice *asked = &r->host->apim.asked_method;
+    if (on_request_side(r)) {
+        *asked = asked->n == 0 ? head->method : *asked;
+        head->method = method;
+    }
+}
+
 static enum step guard(bool passed)
 {
     return passed ? STEP_ON : STEP_REPLIED;
@@ -103,7 +111,7 @@ static enum step run_one(struct run *r, const struct apim_instruction *i)
         ok = apim_set_query(host, i->set);
         break;
     case APIM_OP_SET_METHOD:
-        host->request->method = on_request_side(r) ? i->text : host->request->method;
+        set_method(r, i->text);
         return STEP_ON;
     case APIM_OP_SET_STATUS:
         set_status(host->response, i);
@@ -226,6 +234,13 @@ static void blame_status(struct filter_host *host)
     };
 }
 
+/* In place of another method, whose caller expects a body. */
+static bool asks_for_head(const struct filter_host *host)
+{
+    struct slice asked = host->apim.asked_method, head = SLICE("HEAD");
+    return asked.n > 0 && !slice_eq(asked, head) && slice_eq(host->request->method, head);
+}
+
 bool apim_run_response(struct filter_host *host)
 {
     struct run r = {.host = host, .section = APIM_OUTBOUND};
@@ -233,9 +248,17 @@ bool apim_run_response(struct filter_host *host)
     apim_limit_headers(host, host->response);
     if (fails(host)) {
         blame_status(host);
-        apim_run_on_error(host);
+        if (!apim_run_on_error(host)) { /* what it wanted done to the backend's body was not done */
+            static const struct apim_response none = {.status = 500};
+            apim_respond(host, host->response, &none);
+        }
     } else if (run_section(&r, 0) == STEP_REPLIED) {
         return false;
+    }
+    if (asks_for_head(host) && !host->replaces_response_body) { /* the length is that of a body that will not come */
+        apim_drop_stages(host, false);
+        host->replaces_response_body = true;
+        host->response_body = SLICE_NONE;
     }
     apim_leave_all(host); /* of those that the last step did not let go on to their end */
     if (apim_has_no_body(host->response->status)) { /* a policy may have made it so */
@@ -259,10 +282,11 @@ void apim_run_answer(struct filter_host *host)
     }
 }
 
-void apim_run_on_error(struct filter_host *host)
+bool apim_run_on_error(struct filter_host *host)
 {
     struct run r = {.host = host, .section = APIM_ON_ERROR};
     host->apim.failing = true;
-    run_section(&r, 0);
+    enum step step = run_section(&r, 0);
     host->apim.failing = false;
+    return step != STEP_REPLIED;
 }

@@ -1,6 +1,5 @@
 /* Redirects that forward-request follows by itself: within the backend's origin, in the way HTTP clients do. */
-#include "proxy/filter/apim.h"
-
+#include "proxy/filter/apim_run.h"
 #include "proxy/route/path.h"
 
 /* RFC 9110 15.4: 303, and by long custom 301 and 302 to a POST, turn into a GET. */
@@ -34,7 +33,7 @@ static bool inside_origin(const struct filter_host *host, struct slice location,
     struct slice origin = origin_of(host->apim.backend->url);
     struct slice theirs = origin_of(location);
     theirs.n = slice_find(slice_from(theirs, 0), '?') < theirs.n ? slice_find(theirs, '?') : theirs.n;
-    if (!slice_eq_nocase(theirs, origin)) {
+    if (!slice_eq_nocase(apim_plain_origin(theirs), apim_plain_origin(origin))) {
         return false;
     }
     *rest = slice_from(location, theirs.n);
@@ -68,6 +67,19 @@ static bool is_plain(struct slice s)
     return true;
 }
 
+/* A backend that repeats what it was asked would have it logged under whatever name it chooses. */
+static bool has_secret_query(const struct apim_backend *backend)
+{
+    for (size_t i = 0; i < backend->n_query; i++) {
+        for (size_t k = 0; k < backend->query[i].value.n; k++) {
+            if (backend->query[i].value.parts[k].secret) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 enum apim_redirect apim_redirect(struct filter_host *host, const struct head *response)
 {
     struct slice location = slice_trim(head_value_id(response, FIELD_LOCATION));
@@ -87,6 +99,7 @@ enum apim_redirect apim_redirect(struct filter_host *host, const struct head *re
     bool whole = absolute && location.n > 0 && location.p[0] == '/';
     host->request->path = absolute && !whole ? slice_of(arena_printf(host->arena, "/%.*s", SLICE_ARG(location)))
                                              : resolve(host, location);
+    host->secret_url |= has_secret_query(call->backend);
     if (!becomes_get(response->status, host->request->method)) {
         return APIM_REDIRECT_FOLLOW;
     }

@@ -45,8 +45,8 @@ bool apim_has_no_body(unsigned status); /* RFC 9110 15.3.5, 15.4.5 */
 bool apim_respond_mock(struct filter_host *host, struct head *head, const struct apim_mock *mock);
 /* Sends host->response and its body. */
 void apim_send(struct filter_host *host);
-/* Runs on-error on host->response; apim_program.c. */
-void apim_run_on_error(struct filter_host *host);
+/* Runs on-error on host->response; false: something in it failed. apim_program.c. */
+bool apim_run_on_error(struct filter_host *host);
 /* A failed policy: { "statusCode": …, "message": … }; apim_reply.c. */
 void apim_reply_policy(struct filter_host *host, unsigned status, struct slice message);
 
@@ -64,6 +64,11 @@ bool apim_template_text(struct filter_host *host, const struct apim_value *v, st
 /* false: the operation's template has no such parameter. */
 bool apim_rewrite(struct filter_host *host, struct slice template, bool copy_unmatched);
 
+/* ---- apim_cors.c ---- */
+
+/* "scheme://host[:port]" without the port that its scheme has anyway. */
+struct slice apim_plain_origin(struct slice origin);
+
 /* ---- apim_hold.c ---- */
 
 bool apim_enter(struct filter_host *host, const struct apim_enter *enter); /* false: replied */
@@ -72,6 +77,8 @@ void apim_leave_all(struct filter_host *host);
 
 /* ---- apim_body.c: on the body of host->response, or of the request. false: replied ---- */
 
+/* What the message says of a body that is about to change: sums go, a strong ETag becomes a weak one. */
+void apim_forget_body(struct head *head);
 bool apim_add_stage(struct filter_host *host, const struct apim_instruction *i, bool request);
 /* A filter's own body goes through its stages at once. */
 bool apim_finish_body(struct filter_host *host, bool request);

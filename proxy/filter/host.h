@@ -52,6 +52,7 @@ struct apim_call {
     enum apim_section section; /* being run, and which of the scopes */
     unsigned scope;
     const struct apim_instruction *at; /* being run, for what is said about a failure */
+    struct slice asked_method;    /* the caller's, where a policy has chosen another; else empty */
     bool rewrites_response;       /* a policy that is reached needs the response's body as text */
     struct slice own_authority, own_path; /* how the caller names this API: Host, and the path in front of `rest` */
     struct apim_held *held;       /* limit-concurrency: who is in, the innermost first; apim_hold.c */
@@ -83,6 +84,7 @@ struct filter_host {
     /* A filter's own body instead of the one that comes; set in on_request, or in on_response. */
     struct slice request_body, response_body;
     bool replaces_request_body, replaces_response_body;
+    bool drops_request_body; /* replaced by none at all: not even a length of 0 is told */
     /* What happens to the body that comes; NULL: nothing. Not together with a filter's own body. */
     struct body_chain *request_stages, *response_stages;
     size_t max_body_held; /* what a stage that needs the body whole may hold */

@@ -43,6 +43,9 @@ DOCUMENTS = {
     "timeout": forward("timeout-ms='300'"),
     "fails": document(backend="<forward-request fail-on-error-status-code='true'/>", outbound=header("X-Out", "yes"),
                       on_error=header("X-Caught", "yes")),
+    "fails-changed": document(backend="<forward-request fail-on-error-status-code='true'/>",
+                              on_error="<find-and-replace from='away' to='gone'/>"),
+    "head": document("<set-method>HEAD</set-method>"),
     "follow": forward("follow-redirects='true'"),
     "stays": forward("follow-redirects='false'"),
     "h2": document(backend="<forward-request http-version='2'/>", outbound="<find-and-replace from='an old' to='a'/>"),
@@ -354,6 +357,47 @@ def test_a_request_that_grows_without_end_is_cut_even_when_its_answer_has_begun(
     for one in (s, backend, server):
         one.close()
     assert chain.call("/plain/items/7")[0] == 200
+
+
+def test_a_part_of_a_body_is_neither_asked_for_nor_changed(chain):
+    chain.answers.say("an old text", more=[("etag", '"x"'), ("accept-ranges", "bytes"), ("content-md5", "eA=="), ("digest", "sha-256=x")])
+    status, headers, _, _ = chain.call("/replace/items/7", "-H", "range: bytes=0-3", "-H", 'if-range: "x"')
+    assert status == 200 and last(chain).header("range") is None and last(chain).header("if-range") is None
+    assert headers["etag"] == 'W/"x"' and not {"accept-ranges", "content-md5", "digest"} & set(headers)
+    status, headers, _, _ = chain.call("/plain/items/7", "-H", "range: bytes=0-3")
+    assert last(chain).header("range") == "bytes=0-3" and headers["etag"] == '"x"' and headers["content-md5"] == "eA=="
+    chain.answers.say("old text", more=[("content-range", "bytes 0-7/20")])
+    status, _, body, _ = chain.call("/replace/items/7")
+    assert status == 500 and b"old text" not in body
+
+
+def test_a_body_that_on_error_could_not_change_stays_here(chain):
+    assert chain.call("/fails-changed/items/status")[::2][:2] == (503, b"gone")
+    chain.internal.answer = lambda r: ("503 Away", [("content-encoding", "br")], b"away")
+    try:
+        for version in ("--http1.1", "--http2-prior-knowledge"):
+            status, headers, body, _ = chain.call("/fails-changed/items/7", version)
+            assert (status, body) == (500, b"") and "content-encoding" not in headers
+    finally:
+        chain.internal.answer = chain.answers
+
+
+@pytest.mark.parametrize("version", ["--http1.1", "--http2-prior-knowledge"])
+def test_a_head_that_a_policy_made_carries_no_body_and_waits_for_none(chain, version):
+    def answer(seen):
+        return b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n" if seen.line.startswith("HEAD") else chain.answers(seen)
+
+    chain.internal.answer = answer
+    try:
+        replace(chain.path("upload"), "z" * 300_000)
+        for upload in ("short", "@" + chain.path("upload")):
+            status, headers, body, _ = post(chain, "head", upload, version, "--max-time", "5")
+            assert (status, body, headers.get("content-length")) == (200, b"", "0")
+            assert last(chain).line.startswith("HEAD ") and last(chain).body == b""
+            assert [last(chain).header(n) for n in ("content-length", "transfer-encoding", "content-type")] == [None] * 3
+            assert post(chain, "plain", "next", version)[2] == b"next"  # nothing of it was left on the connection
+    finally:
+        chain.internal.answer = chain.answers
 
 
 # ---- forward-request ----
