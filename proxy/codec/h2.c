@@ -35,7 +35,8 @@ static bool submit_settings(struct h2_session *s)
     };
     size_t n = 2;
     if (c->server) {
-        entries[n++] = (nghttp2_settings_entry){NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, c->max_concurrent_streams};
+        entries[n++] = (nghttp2_settings_entry){NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS,
+                                                 c->max_concurrent_streams + H2_STREAM_SLACK};
         if (c->connect_protocol) {
             entries[n++] = (nghttp2_settings_entry){NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1};
         }
@@ -99,6 +100,31 @@ void h2_destroy(struct h2_session **sp)
     mem_free(s);
 }
 
+/* nghttp2 ends the connection for one stream too many; the standard lets us refuse the stream (RFC 9113 5.1.2). So it is
+ * told of a limit that nobody reaches, the peer of ours: s->config.max_concurrent_streams is kept by h2_recv. */
+static void tell_true_limit(const struct h2_session *s, uint8_t *frame, size_t n)
+{
+    uint32_t limit = s->config.max_concurrent_streams;
+    for (size_t at = 9; at + 6 <= n; at += 6) {
+        if (frame[at] == 0 && frame[at + 1] == NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS) {
+            const uint8_t bytes[4] = {(uint8_t)(limit >> 24), (uint8_t)(limit >> 16), (uint8_t)(limit >> 8), (uint8_t)limit};
+            memcpy(frame + at + 2, bytes, sizeof bytes);
+        }
+    }
+}
+
+static void append_control(struct h2_session *s, struct buf *out, const uint8_t *p, size_t n)
+{
+    uint8_t first[9 + 6 * 6];
+    if (s->config.server && !s->told_settings && n >= 9 && n <= sizeof first && p[3] == NGHTTP2_SETTINGS) {
+        s->told_settings = true;
+        memcpy(first, p, n);
+        tell_true_limit(s, first, n);
+        p = first;
+    }
+    buf_append(out, p, n); /* p dies with the next call */
+}
+
 static void pump_out(struct h2_session *s, struct buf *out, size_t max)
 {
     const uint8_t *p;
@@ -107,7 +133,7 @@ static void pump_out(struct h2_session *s, struct buf *out, size_t max)
     s->produced = 0;
     s->produce_max = max;
     while ((n = nghttp2_session_mem_send(s->ng, &p)) > 0) {
-        buf_append(out, p, (size_t)n); /* p dies with the next call */
+        append_control(s, out, p, (size_t)n);
         s->produced += (size_t)n;
     }
     s->over = s->over || n < 0;

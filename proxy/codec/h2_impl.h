@@ -12,6 +12,7 @@ enum {
     H2_HARD_BUDGET_FACTOR = 4, /* decoded head bytes beyond this many limits end the connection */
     H2_LINGER_BYTES = 64 << 10, /* of an upload that was answered early: read and dropped, then the peer is told */
     H2_LINGER_US = 1000000,
+    H2_STREAM_SLACK = 256, /* beyond the limit: refused by us, one by one. More than a step's heads */
     H2_HEADS_A_STEP = 128, /* more than honest peers have open: what resets leave is let go of before more comes */
 };
 
@@ -113,6 +114,7 @@ struct h2_session {
     int32_t data_begun; /* of this step: nghttp2 knew the stream of the DATA frame; the frame itself may have ended it */
     uint32_t counts[H2_COUNTS];
     uint64_t ids_opened[H2_IDS_KNOWN / 64], ids_ended[H2_IDS_KNOWN / 64];
+    bool told_settings; /* the first ones are produced */
     bool starting; /* nghttp2 is making ng */
     struct h2_frame_buffer *frame_buffer; /* lent to ng */
     void *table; /* of ng's streams: a page; NULL: it grew, or is not of that size */

@@ -105,6 +105,11 @@ static int on_begin_headers(nghttp2_session *ng, const nghttp2_frame *frame, voi
         return 0;
     }
     struct h2_stream_impl *st = stream_of(s, frame->hd.stream_id);
+    if (frame->headers.cat == NGHTTP2_HCAT_REQUEST && s->open >= s->config.max_concurrent_streams) {
+        return nghttp2_submit_rst_stream(ng, NGHTTP2_FLAG_NONE, frame->hd.stream_id, NGHTTP2_REFUSED_STREAM) == 0
+                   ? 0
+                   : h2_fail(s, NGHTTP2_INTERNAL_ERROR, "stream limit");
+    }
     if (frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
         st = h2_stream_create(s, frame->hd.stream_id, arena_create(0));
         nghttp2_session_set_stream_user_data(ng, frame->hd.stream_id, st);

@@ -757,6 +757,35 @@ static void reset_floods_end_the_connection_in_both_directions(void **state)
     }
 }
 
+static void a_stream_beyond_the_limit_is_refused_and_the_connection_lives(void **state)
+{
+    (void)state;
+    struct raw r = raw_start();
+    frame(&r.wire, 4, 1, 0, SLICE_NONE); /* our SETTINGS are acknowledged */
+    struct err err;
+    struct buf out;
+    buf_init(&out);
+    h2_produce(r.s, &out, 1 << 20);
+    struct slice settings = buf_pullup(&out, out.len);
+    assert_true(slice_search(settings, SLICE("\0\x03\0\0\0\x64")) < settings.n); /* 100 is what the peer is told */
+    buf_fini(&out);
+    for (uint32_t id = 1; id < 260; id += 2) {
+        raw_request(&r.wire, id, 1);
+    }
+    unsigned events, n = 0;
+    while (r.wire.len > 0) {
+        assert_true(h2_receive(r.s, &r.wire, SIZE_MAX, &err));
+    }
+    assert_true(h2_produce(r.s, &out, 1 << 20));
+    struct slice resets = buf_pullup(&out, out.len);
+    assert_true(slice_search(resets, SLICE("\0\0\x04\x03\0\0\0\0\xc9\0\0\0\x07")) < resets.n); /* 201: REFUSED_STREAM */
+    buf_fini(&out);
+    for (; h2_next_event(r.s, &events) != NULL; n++) {
+    }
+    assert_int_equal(n, 100);
+    h2_destroy(&r.s);
+}
+
 static void a_step_ends_after_many_heads(void **state)
 {
     (void)state;
@@ -847,6 +876,7 @@ int main(void)
         cmocka_unit_test(frames_for_a_stream_we_reset_are_ignored),
         cmocka_unit_test(floods_end_the_connection_early),
         cmocka_unit_test(reset_floods_end_the_connection_in_both_directions),
+        cmocka_unit_test(a_stream_beyond_the_limit_is_refused_and_the_connection_lives),
         cmocka_unit_test(a_step_ends_after_many_heads),
         cmocka_unit_test(time_forgives_what_is_no_flood),
         cmocka_unit_test(a_header_bomb_costs_little_and_ends_the_connection),
