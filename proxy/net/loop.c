@@ -95,8 +95,6 @@ struct loop *loop_create(unsigned index, struct err *err)
     struct event_config *config = event_config_new();
     /* Only this thread touches the base; others come in by the eventfd. */
     event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
-    /* One epoll_ctl for what a turn changed about a descriptor; none is ever a duplicate of another. */
-    event_config_set_flag(config, EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST);
     loop->base = event_base_new_with_config(config);
     event_config_free(config);
     if (loop->base == NULL) {
