@@ -74,6 +74,7 @@ static bool add_name(struct parse *p, struct slice name)
 static bool parse_mixed(struct parse *p, struct slice s, struct template_segment *out)
 {
     uint32_t count = count_of(s, '{');
+    *out = (struct template_segment){.kind = TEMPLATE_MIXED, .name_count = count};
     struct slice *parts = arena_alloc(p->arena, (2 * (size_t)count + 1) * sizeof *parts);
     struct slice *names = arena_alloc(p->arena, count * sizeof *names);
     for (uint32_t i = 0; i < count; i++) {
@@ -96,25 +97,26 @@ static bool parse_mixed(struct parse *p, struct slice s, struct template_segment
     out->literal_bytes += (uint32_t)parts[2 * count].n;
     out->parts = parts;
     out->names = names;
-    out->name_count = count;
-    out->kind = out->literal_bytes == 0 ? TEMPLATE_PARAM : TEMPLATE_MIXED;
     return true;
+}
+
+static bool parse_whole(struct parse *p, struct slice name, enum template_segment_kind kind,
+                        struct template_segment *out)
+{
+    struct slice *names = arena_alloc(p->arena, sizeof *names);
+    names[0] = name;
+    *out = (struct template_segment){.kind = kind, .names = names, .name_count = 1};
+    return add_name(p, name);
 }
 
 static bool parse_rest(struct parse *p, struct slice name, bool last, struct template_segment *out)
 {
-    if (!last) {
-        return refuse(p, "a catch-all that is not the last segment");
-    }
-    struct slice *names = arena_alloc(p->arena, sizeof *names);
-    names[0] = name;
-    *out = (struct template_segment){.kind = TEMPLATE_REST, .names = names, .name_count = 1};
-    return add_name(p, name);
+    return last ? parse_whole(p, name, TEMPLATE_REST, out)
+                : refuse(p, "a catch-all that is not the last segment");
 }
 
 static bool parse_segment(struct parse *p, struct slice s, bool last, struct template_segment *out)
 {
-    *out = (struct template_segment){.kind = TEMPLATE_LITERAL};
     if (slice_eq(s, SLICE("*"))) {
         return parse_rest(p, s, last, out);
     }
@@ -122,10 +124,13 @@ static bool parse_segment(struct parse *p, struct slice s, bool last, struct tem
     if (slice_starts_with(s, SLICE("{*")) && close == s.n - 1) {
         return parse_rest(p, slice_sub(s, 2, s.n - 3), last, out);
     }
+    if (slice_starts_with(s, SLICE("{")) && close == s.n - 1) {
+        return parse_whole(p, slice_sub(s, 1, s.n - 2), TEMPLATE_PARAM, out);
+    }
     if (slice_find(s, '{') < s.n) {
         return parse_mixed(p, s, out);
     }
-    out->text = path_decode(s, p->arena);
+    *out = (struct template_segment){.kind = TEMPLATE_LITERAL, .text = path_decode(s, p->arena)};
     out->hash = fold_hash(out->text);
     return true;
 }
@@ -175,6 +180,9 @@ static bool parse_parameter(struct parse *p, struct slice name, struct slice val
 
 static bool parse_query(struct parse *p, struct slice query, struct url_template *t)
 {
+    if (query.n == 0) {
+        return true;
+    }
     struct template_query *list = arena_alloc(p->arena, (count_of(query, '&') + 1) * sizeof *list);
     struct slice name, value;
     uint32_t n = 0;

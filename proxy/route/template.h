@@ -27,12 +27,18 @@ enum template_segment_kind { TEMPLATE_LITERAL, TEMPLATE_MIXED, TEMPLATE_PARAM, T
 /* MIXED: literal, name, literal, name, …, literal (literals at the ends may be empty). PARAM, REST: one name. */
 struct template_segment {
     enum template_segment_kind kind;
-    struct slice text;         /* LITERAL: decoded */
-    uint64_t hash;             /* LITERAL: fold_hash of text */
-    const struct slice *parts; /* MIXED: 2 * name_count + 1 of them, decoded */
-    const struct slice *names; /* without braces and star; "*" for a bare star */
     uint32_t name_count;
-    uint32_t literal_bytes; /* MIXED: how many bytes of it are fixed */
+    union {
+        struct { /* LITERAL */
+            struct slice text; /* decoded */
+            uint64_t hash;     /* fold_hash of text */
+        };
+        struct { /* the others */
+            const struct slice *names; /* without braces and star; "*" for a bare star */
+            const struct slice *parts; /* MIXED: 2 * name_count + 1 of them, decoded */
+            uint32_t literal_bytes;    /* MIXED: how many bytes of it are fixed */
+        };
+    };
 };
 
 struct template_query {
