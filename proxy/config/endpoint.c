@@ -153,7 +153,8 @@ static struct endpoint_set *read_set(struct reader *r, const pb_assignment *a, b
     size_t n = 0;
     for (size_t i = 0; i < a->n_endpoints; i++) {
         size_t mark = read_push_at(r, "endpoints", i);
-        if (!read_locality(r, a->endpoints[i], dns, list + n)) {
+        struct endpoint_conf *own = set->n > 0 ? list + n : NULL; /* no list at all when no locality has endpoints */
+        if (!read_locality(r, a->endpoints[i], dns, own)) {
             return NULL;
         }
         n += a->endpoints[i]->n_lb_endpoints;
